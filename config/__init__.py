@@ -1,0 +1,1 @@
+"""What the operator decides: settings with units and reasons, and how logs look."""

@@ -1,0 +1,192 @@
+"""Every way this project says no, with what to do about it.
+
+    PlugwaveError
+    ├── UsageError            the caller can fix it (exit 2)
+    │   ├── ConfigError
+    │   ├── InputFileError
+    │   └── BadRequestError   one job request is not acceptable
+    ├── NothingMatchedError   the filter names nothing (exit 6)
+    ├── ConflictError         same key, other content (exit 7)
+    ├── StateError            the job is not where the caller thinks
+    │   ├── IllegalTransitionError
+    │   ├── LeaseLostError    another worker may hold the job
+    │   └── WorkerFencedError this worker was declared dead
+    ├── StoreError            the store said no (exit 9)
+    │   ├── StoreFullError
+    │   ├── StoreReadOnlyError
+    │   ├── StoreLockedError
+    │   ├── StoreCorruptError
+    │   └── StoreVersionError
+    ├── CloudUnreachableError no answer from the cloud (exit 9)
+    └── CredentialsRefusedError  the cloud refused who we are (exit 4)
+
+A code, once released, never changes its meaning.  Three things never appear in an
+error: a token, a secret key, a whole request.
+"""
+
+from typing import ClassVar
+
+
+class PlugwaveError(Exception):
+    """Root of every error this project raises on purpose.
+
+    The message says what happened, ``why`` the likely reason, ``do`` the next step,
+    ``proof`` what was seen.  ``facts`` are machine-readable details.
+    """
+
+    code: ClassVar[str] = "BUG-01"
+    exit_code: ClassVar[int] = 1
+    why: str | None = None
+    do: str = "read the message; if it tells you nothing, report it"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        why: str | None = None,
+        do: str | None = None,
+        proof: str | None = None,
+        **facts: object,
+    ) -> None:
+        super().__init__(message)
+        self.why = why or type(self).why
+        self.do = do or type(self).do
+        self.proof = proof
+        self.facts = facts
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the error as it appears in logs, JSON output and HTTP bodies."""
+        named = {"why": self.why, "do": self.do, "proof": self.proof}
+        told = {key: value for key, value in named.items() if value}
+        return {"code": self.code, "message": str(self), **told, **self.facts}
+
+
+class UsageError(PlugwaveError):
+    """The command or its arguments make no sense."""
+
+    code = "CONF-01"
+    exit_code = 2
+    do = "run the command with --help"
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, has the wrong type, or contradicts another."""
+
+    code = "CONF-02"
+    do = "correct the setting; `plugwave config show --origin` tells where each value comes from"
+
+
+class InputFileError(UsageError):
+    """A file of job requests cannot be read at all."""
+
+    code = "JOB-01"
+    do = "check the path and the format of the file"
+
+
+class BadRequestError(UsageError):
+    """One job request is not acceptable; nothing of it was stored."""
+
+    code = "JOB-02"
+    do = "correct the request and send it again"
+
+
+class NothingMatchedError(PlugwaveError):
+    """The filter or id names no job or pool."""
+
+    code = "JOB-06"
+    exit_code = 6
+    do = "list what exists: plugwave jobs list"
+
+
+class ConflictError(PlugwaveError):
+    """The idempotency key was used before with other content; nothing was stored."""
+
+    code = "JOB-07"
+    exit_code = 7
+    do = "use a new key for new content, or repeat the first content unchanged"
+
+
+class StateError(PlugwaveError):
+    """The job is not where the caller thinks it is."""
+
+    code = "JOB-10"
+    do = "look at the job again: plugwave jobs show JOB"
+
+
+class IllegalTransitionError(StateError):
+    """The state table has no such move."""
+
+    code = "JOB-11"
+
+
+class LeaseLostError(StateError):
+    """The lease ran out and another worker may hold the job; nothing was written."""
+
+    code = "JOB-12"
+    do = "drop the result; raise `worker.lease` if this happens often"
+
+
+class WorkerFencedError(StateError):
+    """This worker was declared dead, so nothing it says about its jobs counts any more."""
+
+    code = "JOB-13"
+    do = "start the worker again; its jobs were handed to others"
+
+
+class StoreError(PlugwaveError):
+    """The store said no; what was accepted before is untouched."""
+
+    code = "STORE-01"
+    exit_code = 9
+    do = "check that the path in `store.url` exists and that this user may write there"
+
+
+class StoreFullError(StoreError):
+    """There is no space left for the store."""
+
+    code = "STORE-02"
+    do = "free disk space; the work goes on by itself from where it stopped"
+
+
+class StoreReadOnlyError(StoreError):
+    """The store's file or folder may not be written."""
+
+    code = "STORE-03"
+    do = "make the file and its folder writable for this user"
+
+
+class StoreLockedError(StoreError):
+    """Another program holds the store's write lock for too long."""
+
+    code = "STORE-04"
+    do = "find the other program that holds the file open, and stop it"
+
+
+class StoreCorruptError(StoreError):
+    """The file is not a plugwave store, or it is damaged."""
+
+    code = "STORE-05"
+    do = "restore a backup, or name another file in `store.url`"
+
+
+class StoreVersionError(StoreError):
+    """The store was written by a newer program."""
+
+    code = "STORE-06"
+    do = "upgrade plugwave on this machine; never downgrade below the store's version"
+
+
+class CloudUnreachableError(PlugwaveError):
+    """The cloud endpoint gives no answer."""
+
+    code = "CLOUD-01"
+    exit_code = 9
+    do = "check `cloud.endpoint` and the network; unfinished jobs stay queued"
+
+
+class CredentialsRefusedError(PlugwaveError):
+    """The cloud refused the credential or its rights."""
+
+    code = "AUTH-01"
+    exit_code = 4
+    do = "check the credential and its rights; unfinished jobs stay queued"

@@ -1,0 +1,1 @@
+"""Durable jobs: one promise (`protocol`), an engine each for SQLite and PostgreSQL."""

@@ -1,0 +1,1 @@
+"""The process: commands, the loop that claims and runs jobs, and everything that speaks HTTP."""
