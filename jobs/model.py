@@ -108,12 +108,15 @@ class Progress:
         inputs: The full inputs of the last intended send; None when the body carries none.
         checked: Whether ``before`` tells what was seen before the last intended send.
         before: The plug-in then; None when it was absent.
-        sends: Requests that left or may have left, counting from 1 for the first.
+        sends: Intents to send so far; the number of the last attempt, counting from 1.
+        spared: How many of them certainly had no effect because they were not sent, throttled
+            or refused for now; they do not use up the attempts.
+        stale: How often the cloud accepted and nothing followed.
         sent_us: Latest instant at which the last send can have left.
         not_before_us: Earliest start of a read that proves something about the last send.
         accepted_us: When the cloud accepted, or the change was adopted or found.
         adopted: The change in progress was not started by this job.
-        no_effect_us: Start of the first late read that showed no effect.
+        no_effect_us: Start of the first of the present row of reads that showed no effect.
         target_us: Start of the first read that showed the target reached.
         busy_seen: A read after the send showed Pending or Updating.
         abnormal_us: Start of the first of the present row of Abnormal reads.
@@ -138,6 +141,8 @@ class Progress:
     checked: bool = False
     before: PluginSeen | None = None
     sends: int = 0
+    spared: int = 0
+    stale: int = 0
     sent_us: int | None = None
     not_before_us: int | None = None
     accepted_us: int | None = None

@@ -77,7 +77,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """Requests that wait under one project: *project_key* is None when only the credential limits."""
+    """Requests that wait under one project; *project_key* is None when it has no own limit."""
 
     project: str
     waiting: int
@@ -171,7 +171,7 @@ def reserve(
                 break
             earliest = own_at if earliest is None else min(earliest, own_at)
         if chosen is None:
-            # Every demanding project is at its own limit: the shared key idles until the first is free.
+            # Every demanding project is at its own limit: idle until the first is free.
             assert earliest is not None
             if earliest > until_us:
                 break

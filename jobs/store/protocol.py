@@ -301,7 +301,7 @@ class OperatorStore(Protocol):
         ...
 
     async def check(self) -> Sequence[Finding]:
-        """Look for damage: file integrity, live workers for held jobs, counters, pools, versions."""
+        """Look for damage: the file, live workers for held jobs, counters, pools, versions."""
         ...
 
 

@@ -1,0 +1,174 @@
+"""The registered log events: every name a log line may have, with what it means.
+
+A name is ``noun.fact``, past tense, never a sentence with values in it.  Names are public:
+dashboards and alerts are built on them.  A test walks the source and fails on a name that
+is not here, and the page of log events is made from this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+JOB_RESULT_KEYS: Final = (
+    "ts", "level", "event", "job", "idempotency_key", "source", "region", "project_id",
+    "pool_name", "plugin", "version_from", "version_to", "outcome", "cause", "cause_class",
+    "error_code", "http_status", "cloud_request_id", "phase", "reason", "attempts", "calls",
+    "throttled", "wait_s", "run_s", "inputs_changed", "rollout", "wave", "worker", "labels",
+)  # fmt: skip
+"""The keys of a ``job.result`` line, all of them, in this order; other programs read them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvent:
+    """One registered event.
+
+    Attributes:
+        name: What stands under ``event``.
+        levels: The levels it is written at; *info* a normal day, *warning* handled here,
+            *error* a person must act.
+        meaning: One sentence for the page of log events.
+        fields: What it carries beside ``ts``, ``level``, ``event`` and the bound context.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+def _event(name: str, levels: str, meaning: str, fields: str = "") -> LogEvent:
+    return LogEvent(
+        name=name, levels=tuple(levels.split()), meaning=meaning, fields=tuple(fields.split())
+    )
+
+
+_ALL: Final = (
+    _event("worker.started", "info", "A worker begins to claim jobs.", "worker slots lease_s"),
+    _event(
+        "worker.draining",
+        "info warning",
+        "A worker claims nothing more and finishes its requests in flight.",
+        "worker in_flight grace_s signal",
+    ),
+    _event("worker.drained", "info", "A worker left in order.", "worker handed_back ran_s"),
+    _event(
+        "worker.killed",
+        "warning error",
+        "A worker left at once, or was fenced; a late read settles what it had sent.",
+        "worker in_flight reason",
+    ),
+    _event(
+        "work.progress",
+        "info",
+        "Where the queue stands, at intervals.",
+        "open ended in_hand waiting rate",
+    ),
+    _event(
+        "intake.finished",
+        "info warning",
+        "A file or batch was taken in.",
+        "source created duplicate conflict invalid took_s",
+    ),
+    _event(
+        "job.enqueued", "info debug", "A job was accepted and is on disk.", "source deduplicated"
+    ),
+    _event("job.waiting", "debug info", "A job may not go on yet.", "reason until detail"),
+    _event("job.started", "info debug", "A worker took a job in hand.", "state fence waited_s"),
+    _event(
+        "job.sent", "info debug", "A change was sent, or may have been.", "attempt outcome status"
+    ),
+    _event(
+        "job.result",
+        "info error",
+        "A job is final: the one line that explains it.",
+        " ".join(JOB_RESULT_KEYS[3:]),
+    ),
+    _event(
+        "job.retry_scheduled",
+        "warning info",
+        "A try failed and another follows.",
+        "delay_s retry_after_s cause detail",
+    ),
+    _event(
+        "job.lease_lost",
+        "warning",
+        "Another worker may hold the job; this one dropped what it knew.",
+        "previous_worker age_s",
+    ),
+    _event(
+        "job.recovered",
+        "info warning",
+        "A job was taken over from a worker that died.",
+        "state previous_worker age_s",
+    ),
+    _event(
+        "job.crashed",
+        "error",
+        "A job met a bug of this program; the others go on.",
+        "error exception",
+    ),
+    _event(
+        "cloud.request",
+        "debug",
+        "One request on the wire.",
+        "method url_template status duration_ms request_id outcome",
+    ),
+    _event(
+        "cloud.throttled",
+        "warning",
+        "The cloud answered 429; at most one line in ten seconds and region.",
+        "region count retry_after_s rate_now",
+    ),
+    _event(
+        "cloud.unreachable",
+        "warning error",
+        "No request to an endpoint gets an answer.",
+        "endpoint since_s cause",
+    ),
+    _event(
+        "breaker.opened",
+        "error warning",
+        "A credential or endpoint is in trouble: its jobs rest.",
+        "credential endpoint error_code until",
+    ),
+    _event("breaker.closed", "info", "The trouble is over: its jobs go on.", "credential endpoint"),
+    _event(
+        "plugin.external_change",
+        "warning",
+        "Somebody else changed a plug-in that a job works on.",
+        "pool_name plugin version_seen phase",
+    ),
+    _event(
+        "plugin.unknown_phase",
+        "warning",
+        "The cloud named a phase this program does not know; it is waited on.",
+        "pool_name plugin phase",
+    ),
+    _event("store.migrated", "info", "The store's tables were brought up to date.", "engine schema"),
+    _event(
+        "store.trouble",
+        "warning error",
+        "The store said no; what was accepted is untouched.",
+        "code detail do",
+    ),
+    _event("config.loaded", "info debug", "The settings are read and valid.", "files changed"),
+    _event("auth.denied", "warning error", "Somebody was refused.", "credential error_code detail"),
+    _event("simulator.started", "info", "The simulated cloud listens.", "url pools projects speed"),
+    _event("simulator.stopped", "info", "The simulated cloud has stopped.", "requests"),
+    _event(
+        "library.warning",
+        "warning error critical",
+        "Another library logged something.",
+        "logger message",
+    ),
+    _event(
+        "log.lines_lost",
+        "warning",
+        "Lines could not be written, because the log's reader or disk was full.",
+        "count",
+    ),
+)
+
+EVENTS: Final[Mapping[str, LogEvent]] = MappingProxyType({event.name: event for event in _ALL})
+"""Every registered event by its name."""

@@ -1,0 +1,180 @@
+"""The words in which decisions are made: what was seen, what comes next, and the patience."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from jobs.clock import iso, seconds_to_us
+from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress
+from jobs.outcomes import Answer
+from jobs.retries import backoff_s
+from jobs.states import JobEvent, WaitReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How patient we are; all in seconds.
+
+    Attributes:
+        settle_s: How long a lost answer may still take effect.
+        poll_first_s: First look after acceptance.
+        poll_factor: Growth of the interval between looks.
+        poll_max_s: Longest interval between looks.
+        stale_after_s: Accepted, and reads show no effect for that long: ask what happened.
+        missing_after_s: How long an accepted plug-in may be missing from the list.
+        abnormal_grace_s: Abnormal is final only after this long and ABNORMAL_READS reads.
+        breaker_s: How long a job rests when its endpoint or credential is in trouble.
+        attempts: Sends that may have had an effect before the job is given up.
+        read_first: Whether to read also when the request does not depend on what is there.
+        rng: Where jitter comes from.
+    """
+
+    settle_s: float = 90.0
+    poll_first_s: float = 5.0
+    poll_factor: float = 1.5
+    poll_max_s: float = 30.0
+    stale_after_s: float = 300.0
+    missing_after_s: float = 60.0
+    abnormal_grace_s: float = 30.0
+    breaker_s: float = 15.0
+    attempts: int = 10
+    read_first: bool = True
+    rng: random.Random = field(
+        default_factory=lambda: random.Random(0)  # noqa: S311 - jitter, not a secret
+    )
+
+    @property
+    def second_look_s(self) -> float:
+        """How far apart the two reads are that prove a send had no effect.
+
+        Five seconds (reliability notes, 1.3), less where the operator says that effects
+        come sooner than that.
+        """
+        return min(5.0, self.settle_s)
+
+    def poll_s(self, polls: int) -> float:
+        """Return the interval after that many looks."""
+        return min(self.poll_first_s * self.poll_factor ** min(polls, 60), self.poll_max_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """How our own send ended; *sent_us* is when its headers left, if they did."""
+
+    answer: Answer
+    sent_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What a template offers this pool: versions newest first, and its default inputs."""
+
+    versions: Sequence[str]
+    defaults: Inputs = field(default_factory=dict, repr=False)
+
+
+Seen = PoolRead | Answer | Answered | Offered
+"""A read of the pool, a read that failed, the answer to our send, or a template's offer."""
+
+
+class Step(StrEnum):
+    """What the worker does next with the job."""
+
+    LOOK = "look"  # read the pool's plug-ins
+    OFFERS = "offers"  # read what the template offers this pool
+    SEND = "send"  # commit the intent, then send
+    REST = "rest"  # let go of it: it is final, or it waits in the store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One decision.
+
+    Attributes:
+        progress: Where the job stands now.
+        step: What to do next.
+        at_us: Not before this instant; 0 is at once.
+        event: The move in the state table, or None to stay.
+        reason: Why it waits, with an event that leads to WAITING.
+        again: Decide once more with the same read after the event is recorded.
+        save: Write the progress down although the state stays.
+        data: For the job's history: words and numbers, no inputs.
+    """
+
+    progress: Progress
+    step: Step
+    at_us: int = 0
+    event: JobEvent | None = None
+    reason: WaitReason | None = None
+    again: bool = False
+    save: bool = False
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def past_deadline(job: Job, now_us: int) -> bool:
+    """Whether the job's time is up."""
+    return job.deadline_us is not None and now_us >= job.deadline_us
+
+
+def look_at(job: Job, now_us: int, wait_s: float) -> int:
+    """Return when to look next: after *wait_s*, but at the deadline at the latest."""
+    at_us = now_us + seconds_to_us(wait_s)
+    if job.deadline_us is None or now_us >= job.deadline_us:
+        return at_us
+    return min(at_us, job.deadline_us)
+
+
+def failed(progress: Progress, event: JobEvent, cause: str, detail: str) -> Move:
+    """End the job for *cause*; *detail* is one line for a person."""
+    ended = replace(progress, cause=cause, detail=detail)
+    return Move(progress=ended, step=Step.REST, event=event, data={"cause": cause})
+
+
+def resting(progress: Progress, event: JobEvent, reason: WaitReason, until_us: int) -> Move:
+    """Let go of the job until *until_us*."""
+    return Move(
+        progress=progress,
+        step=Step.REST,
+        at_us=until_us,
+        event=event,
+        reason=reason,
+        data={"reason": reason.value, "until": iso(until_us)},
+    )
+
+
+def with_answer(progress: Progress, answer: Answer) -> Progress:
+    """Remember how the cloud answered, for the people who will ask why."""
+    return replace(
+        progress,
+        cause=answer.outcome.value,
+        error_code=answer.error_code,
+        http_status=answer.http_status,
+        cloud_request_id=answer.request_id,
+        detail=answer.message or None,
+    )
+
+
+def untroubled(progress: Progress) -> Progress:
+    """Forget a trouble that a good answer has ended."""
+    if progress.cause is None and progress.misses == 0:
+        return progress
+    return replace(progress, cause=None, error_code=None, detail=None, misses=0)
+
+
+def with_sight(progress: Progress, seen: PluginSeen | None) -> Progress:
+    """Remember phase and reason as the read showed them."""
+    if seen is None:
+        return progress
+    if progress.phase == seen.phase and progress.reason == seen.reason:
+        return progress
+    return replace(progress, phase=seen.phase, reason=seen.reason)
+
+
+def read_again(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
+    """Stay and read again after a backoff: a read error is not a state, and reading is safe."""
+    misses = job.progress.misses + 1
+    progress = replace(with_answer(job.progress, answer), misses=misses)
+    wait_s = backoff_s(misses, rules.rng, retry_after_s=answer.retry_after_s)
+    return Move(progress=progress, step=Step.LOOK, at_us=look_at(job, now_us, wait_s))

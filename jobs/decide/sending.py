@@ -1,0 +1,152 @@
+"""What the answer to a send means; the table is `jobs.outcomes`.
+
+A repeat without reading is allowed only where the table says so: when nothing was sent, or
+when a complete answer from a known envelope refused the request.
+"""
+
+from dataclasses import replace
+
+from jobs.clock import iso, seconds_to_us
+from jobs.decide.checking import POOL_NOT_READY_S
+from jobs.decide.rules import (
+    Answered,
+    Move,
+    Rules,
+    Seen,
+    Step,
+    look_at,
+    resting,
+    untroubled,
+    with_answer,
+    with_sight,
+)
+from jobs.model import Job, Progress
+from jobs.outcomes import BY_OUTCOME, Answer, Outcome, PostVerdict
+from jobs.pacing import BLIND_PAUSE_S
+from jobs.retries import backoff_s
+from jobs.states import JobEvent, WaitReason
+
+
+def after_send(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
+    """Say what follows after our own send was answered, or was not."""
+    if not isinstance(seen, Answered):
+        message = "a job that is sending waits for the answer to its send, not for a read"
+        raise TypeError(message)
+    answer = seen.answer
+    row = BY_OUTCOME[answer.outcome]
+    progress = job.progress
+    match row.verdict:
+        case PostVerdict.ACCEPTED:
+            return _accepted(job, answer, now_us, rules)
+        case PostVerdict.FAIL:
+            return Move(
+                progress=with_answer(progress, answer),
+                step=Step.REST,
+                event=JobEvent.REFUSED,
+                data=_told(answer),
+            )
+        case PostVerdict.RECONCILE:
+            return _lost(job, seen, now_us, rules)
+        case PostVerdict.READ_NOW:
+            return _look_now(job, answer, now_us, rules)
+        case PostVerdict.AGAIN | PostVerdict.RETRY | PostVerdict.WAIT:
+            return _not_accepted(progress, answer, now_us, rules)
+        case PostVerdict.PARK | PostVerdict.REFRESH:
+            parked = replace(with_answer(progress, answer), spared=progress.spared + 1)
+            until_us = now_us + seconds_to_us(rules.breaker_s)
+            return resting(parked, JobEvent.NOT_SENT, WaitReason.BREAKER, until_us)
+
+
+def _told(answer: Answer) -> dict[str, object]:
+    """What the history keeps of an answer."""
+    facts = {
+        "outcome": answer.outcome.value,
+        "http_status": answer.http_status,
+        "error_code": answer.error_code,
+        "request_id": answer.request_id,
+        "message": answer.message,
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _accepted(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
+    progress = replace(
+        with_sight(untroubled(job.progress), answer.plugin),
+        accepted_us=now_us,
+        http_status=answer.http_status,
+        cloud_request_id=answer.request_id,
+        no_effect_us=None,
+        target_us=None,
+        busy_seen=False,
+        abnormal_us=None,
+        abnormal_reads=0,
+        polls=0,
+    )
+    return Move(
+        progress=progress,
+        step=Step.LOOK,
+        at_us=look_at(job, now_us, rules.poll_first_s),
+        event=JobEvent.ACCEPTED,
+        data=_told(answer),
+    )
+
+
+def _lost(job: Job, seen: Answered, now_us: int, rules: Rules) -> Move:
+    """It may have had an effect, or may yet have one: read, but only late enough.
+
+    The settle time counts from when the answer was known to be lost, not from the send: a
+    cloud that held the request until our time-out may start on it only then.
+    """
+    answer = seen.answer
+    sent_us = seen.sent_us if seen.sent_us is not None else now_us
+    not_before_us = max(sent_us, now_us) + seconds_to_us(rules.settle_s)
+    first_us = not_before_us
+    if answer.retry_after_s is not None:
+        first_us = max(first_us, now_us + seconds_to_us(answer.retry_after_s))
+    progress = replace(
+        with_answer(job.progress, answer),
+        sent_us=sent_us,
+        not_before_us=not_before_us,
+        no_effect_us=None,
+        misses=0,
+    )
+    return Move(
+        progress=progress,
+        step=Step.LOOK,
+        at_us=first_us,
+        event=JobEvent.ANSWER_LOST,
+        data=_told(answer) | {"not_before": iso(not_before_us)},
+    )
+
+
+def _look_now(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
+    misses = job.progress.misses + 1
+    progress = replace(
+        with_answer(job.progress, answer), misses=misses, spared=job.progress.spared + 1
+    )
+    wait_s = 0.0 if misses == 1 else backoff_s(misses, rules.rng) + rules.poll_first_s
+    return Move(
+        progress=progress,
+        step=Step.LOOK,
+        at_us=look_at(job, now_us, wait_s),
+        event=JobEvent.REREAD,
+        data=_told(answer),
+    )
+
+
+def _not_accepted(progress: Progress, answer: Answer, now_us: int, rules: Rules) -> Move:
+    """Nothing was accepted for certain: give the job back to the queue for a while."""
+    misses = progress.misses + 1
+    resting_job = replace(with_answer(progress, answer), misses=misses, spared=progress.spared + 1)
+    if answer.outcome is Outcome.THROTTLED:
+        window_s = answer.limit.window_s if answer.limit is not None else BLIND_PAUSE_S
+        wait_s = answer.retry_after_s if answer.retry_after_s is not None else window_s
+        reason = WaitReason.RATE_LIMIT
+    elif answer.outcome is Outcome.POOL_NOT_READY:
+        wait_s, reason = POOL_NOT_READY_S, WaitReason.BACKOFF
+    elif answer.outcome is Outcome.GATE_CLOSED:
+        wait_s, reason = 0.0, WaitReason.BACKOFF
+    else:
+        wait_s, reason = backoff_s(misses, rules.rng), WaitReason.BACKOFF
+    until_us = now_us + seconds_to_us(wait_s)
+    return resting(resting_job, JobEvent.NOT_SENT, reason, until_us)

@@ -1,0 +1,63 @@
+"""A plug-in's inputs as JSON trees: merged in full, compared by what we asked for.
+
+The cloud resets every input that a request leaves out to the template's default, so what
+is sent is always the full tree.  The cloud may add keys of its own to what it shows, so a
+comparison asks only for the keys that were sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jobs.model import Inputs
+
+PATHS_SHOWN: Final = 20
+"""A diff names at most this many paths; the rest is counted by the reader."""
+
+
+def merged(under: Inputs, over: Inputs | None) -> dict[str, Any]:
+    """Return *under* with *over* laid on it, object by object; lists and scalars are replaced."""
+    result = dict(under)
+    for key, value in (over or {}).items():
+        below = result.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            result[key] = merged(below, value)
+        else:
+            result[key] = value
+    return result
+
+
+def contains(shown: Any, asked: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether *shown* has everything that *asked* names; keys beyond that are the cloud's own.
+
+    JSON values are compared as JSON does: ``true`` is not ``1``, ``1`` equals ``1.0``.
+    """
+    if isinstance(asked, Mapping):
+        return isinstance(shown, Mapping) and all(
+            key in shown and contains(shown[key], value) for key, value in asked.items()
+        )
+    if isinstance(asked, list):
+        return (
+            isinstance(shown, list)
+            and len(shown) == len(asked)
+            and all(contains(mine, theirs) for mine, theirs in zip(shown, asked, strict=True))
+        )
+    if isinstance(asked, bool) or isinstance(shown, bool):
+        return asked is shown
+    return bool(shown == asked)
+
+
+def changed_paths(before: Inputs | None, after: Inputs | None) -> Sequence[str]:
+    """Return the dotted paths at which *after* differs from *before*, sorted, values left out."""
+    paths: list[str] = []
+    _collect(before or {}, after or {}, "", paths)
+    return tuple(sorted(paths)[:PATHS_SHOWN])
+
+
+def _collect(before: Inputs, after: Inputs, prefix: str, paths: list[str]) -> None:
+    for key in before.keys() | after.keys():
+        path = f"{prefix}{key}"
+        mine, theirs = before.get(key), after.get(key)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            _collect(mine, theirs, f"{path}.", paths)
+        elif (key in before) != (key in after) or not contains(mine, theirs):
+            paths.append(path)

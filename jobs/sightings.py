@@ -1,0 +1,65 @@
+"""What one read shows of one plug-in, measured against what a job wants.
+
+A read is reduced to one word here, once, and every rule speaks in these words.  A phase
+alone is never a verdict: *target* needs Running, the wanted version and the wanted inputs.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from jobs.inputs import contains
+from jobs.model import Inputs, PluginSeen
+
+
+class Sighting(StrEnum):
+    """How the plug-in looks."""
+
+    TARGET = "target"  # Running at the wanted version with the wanted inputs
+    TARGET_COMING = "target-coming"  # in progress, and already shows the wanted version and inputs
+    COMING = "coming"  # in progress towards something else, or it does not say
+    OTHER = "other"  # settled, and not as wanted
+    ABNORMAL = "abnormal"
+    DELETING = "deleting"
+    ABSENT = "absent"
+    STRANGE = "strange"  # a phase nobody documents: still in progress, never a success
+
+
+IN_PROGRESS: Final = frozenset({"Pending", "Updating"})
+
+
+def as_wanted(seen: PluginSeen, version: str | None, inputs: Inputs | None) -> bool:
+    """Whether version and inputs are the wanted ones; a version of None is any."""
+    if version is not None and seen.version != version:
+        return False
+    return not inputs or (seen.inputs is not None and contains(seen.inputs, inputs))
+
+
+def sighting(seen: PluginSeen | None, version: str | None, inputs: Inputs | None) -> Sighting:
+    """Reduce what was seen to one word."""
+    if seen is None:
+        return Sighting.ABSENT
+    match seen.phase:
+        case "Running":
+            wanted = as_wanted(seen, version, inputs)
+            return Sighting.TARGET if wanted else Sighting.OTHER
+        case "Pending" | "Updating":
+            wanted = as_wanted(seen, version, inputs)
+            return Sighting.TARGET_COMING if wanted else Sighting.COMING
+        case "Abnormal":
+            return Sighting.ABNORMAL
+        case "Deleting":
+            return Sighting.DELETING
+        case _:
+            return Sighting.STRANGE
+
+
+def same_as_before(seen: PluginSeen | None, before: PluginSeen | None) -> bool:
+    """Whether the plug-in is as it was before the send: same being, version and inputs."""
+    if seen is None or before is None:
+        return seen is before
+    return (
+        seen.version == before.version
+        and seen.created_at == before.created_at
+        and seen.inputs == before.inputs
+        and seen.phase not in IN_PROGRESS
+    )

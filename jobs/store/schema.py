@@ -1,0 +1,163 @@
+"""How states, reasons and values are written down, the same way in every engine.
+
+States and reasons are small integers, because partial indexes name them as literal
+constants.  A code, once released, never changes its meaning: new members are appended.
+Values that no query looks into are JSON texts that leave out what is at its default.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import lru_cache
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Final
+
+import orjson
+
+from jobs.errors import BadRequestError
+from jobs.model import InputsBase, PluginSeen, PluginWish, Progress
+from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
+
+STATES: Final = (
+    None,  # codes count from 1
+    JobState.WAITING,
+    JobState.READY,
+    JobState.CHECKING,
+    JobState.SENDING,
+    JobState.UNKNOWN,
+    JobState.WATCHING,
+    JobState.SUCCEEDED,
+    JobState.UNCHANGED,
+    JobState.FAILED,
+    JobState.SKIPPED,
+    JobState.CANCELLED,
+    JobState.UNRESOLVED,
+)
+"""Every state at its code; codes up to LAST_OPEN are open, those above are final."""
+
+REASONS: Final = (
+    None,  # 0: does not wait
+    WaitReason.WAVE,
+    WaitReason.APPROVAL,
+    WaitReason.BAKE,
+    WaitReason.WINDOW,
+    WaitReason.FREEZE,
+    WaitReason.CONCURRENCY,
+    WaitReason.RATE_LIMIT,
+    WaitReason.BACKOFF,
+    WaitReason.POOL_BUSY,
+    WaitReason.PAUSED,
+    WaitReason.BREAKER,
+    WaitReason.NOT_BEFORE,
+    WaitReason.NO_WORKER,
+)
+"""Every reason at its code."""
+
+STATE_CODES: Final[Mapping[JobState, int]] = MappingProxyType(
+    {state: code for code, state in enumerate(STATES) if state is not None}
+)
+REASON_CODES: Final[Mapping[WaitReason | None, int]] = MappingProxyType(
+    {reason: code for code, reason in enumerate(REASONS)}
+)
+
+POOL_KEEPING: Final = frozenset({WaitReason.BACKOFF, WaitReason.RATE_LIMIT, WaitReason.BREAKER})
+"""A job that waits for one of these holds its pool: it is in the middle of its work."""
+
+LAST_OPEN: Final = max(STATE_CODES[state] for state in OPEN_STATES)
+HELD_CODES: Final = frozenset(STATE_CODES[state] for state in HELD_STATES)
+
+assert all(STATE_CODES[state] > LAST_OPEN for state in FINAL_STATES)
+
+_PROGRESS_NAMES: Final = tuple(field.name for field in fields(Progress))
+_PROGRESS_DEFAULTS: Final = tuple(getattr(Progress(), name) for name in _PROGRESS_NAMES)
+_PROGRESS_VALUES: Final = attrgetter(*_PROGRESS_NAMES)
+NO_PROGRESS: Final = Progress()
+
+
+def _plain(value: object) -> object:
+    """Turn a read-only mapping into what orjson writes; refuse everything else."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(type(value).__name__)
+
+
+def json_text(value: object) -> str:
+    """Return *value* as compact JSON with sorted keys.
+
+    Raises:
+        BadRequestError: If JSON cannot hold it; the value is not shown.
+    """
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        raise BadRequestError(
+            "a value cannot be stored as JSON",
+            why="it holds a number beyond 64 bits, text that is not Unicode, or a foreign type",
+        ) from None
+
+
+def json_value(text: str | None) -> Any:
+    """Return what `json_text` wrote; None for None."""
+    return None if text is None else orjson.loads(text)
+
+
+def progress_text(progress: Progress) -> str | None:
+    """Return the fields that are not at their default as JSON, None when all are."""
+    if progress is NO_PROGRESS:
+        return None
+    told = {
+        name: value
+        for name, value, default in zip(
+            _PROGRESS_NAMES, _PROGRESS_VALUES(progress), _PROGRESS_DEFAULTS, strict=True
+        )
+        if value is not default and value != default
+    }
+    return json_text(told) if told else None
+
+
+def progress_value(text: str | None) -> Progress:
+    """Return what `progress_text` wrote."""
+    if text is None:
+        return NO_PROGRESS
+    told = orjson.loads(text)
+    if "before" in told:
+        told["before"] = PluginSeen(**told["before"])
+    if "inputs_changed" in told:
+        told["inputs_changed"] = tuple(told["inputs_changed"])
+    return Progress(**told)
+
+
+def wish_text(wish: PluginWish) -> str:
+    """Return the plug-in wish as the JSON that its content address is computed from."""
+    return json_text(
+        {"name": wish.name, "version": wish.version, "inputs": wish.inputs, "base": wish.base}
+    )
+
+
+@lru_cache(maxsize=256)
+def wish_value(text: str) -> PluginWish:
+    """Return what `wish_text` wrote; equal texts share one value, which nobody changes."""
+    told = orjson.loads(text)
+    return PluginWish(
+        name=told["name"],
+        version=told["version"],
+        inputs=told["inputs"],
+        base=InputsBase(told["base"]),
+    )
+
+
+def pack_digest(text: str) -> bytes | str:
+    """Return a SHA-256 in lower-case hex as its 32 bytes, any other text as it stands."""
+    if len(text) == 64:
+        try:
+            packed = bytes.fromhex(text)
+        except ValueError:
+            return text
+        if packed.hex() == text:
+            return packed
+    return text
+
+
+def unpack_digest(stored: bytes | str) -> str:
+    """Return what `pack_digest` was given."""
+    return stored if isinstance(stored, str) else stored.hex()

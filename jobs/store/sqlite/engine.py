@@ -1,0 +1,272 @@
+"""Two threads own the connections: one writes with group commit, one reads.
+
+Calls are queued from the event loop.  The writer takes whatever is waiting, up to
+MOST_CALLS, runs it inside one transaction and commits once; while one commit waits for
+the disk, the next group gathers.  Nobody ever waits on purpose.
+
+    event loop          writer
+    call 1 ──┐
+    call 2 ──┼──▶ queue ──▶ BEGIN IMMEDIATE
+    call 3 ──┘               SAVEPOINT, call 1, RELEASE
+                             SAVEPOINT, call 2, ROLLBACK TO     ← fails alone
+                             SAVEPOINT, call 3, RELEASE
+       ◀── one wake-up ──── COMMIT
+
+A caller that is cancelled while it waits has no say any more: its call happens whole.
+When COMMIT fails, nothing of the group happened and every caller is told.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar, final
+
+import apsw
+
+from jobs.clock import Clock
+from jobs.errors import StoreError
+from jobs.store.sqlite.connection import is_everyones, store_error
+from jobs.store.sqlite.transaction import Memory, Transaction
+
+T = TypeVar("T")
+
+MOST_CALLS: Final = 500
+"""Calls in one group: bounds how long the write lock is held (some 30 ms)."""
+
+LAST_CHECKPOINT_MS: Final = 1_000
+"""How long closing waits for other processes' readers before it leaves the WAL to them."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One queued call and, later, what became of it."""
+
+    work: Callable[[Any], Any]
+    future: asyncio.Future[Any]
+    value: Any = None
+    error: BaseException | None = None
+
+
+def _tell(calls: list[_Call]) -> None:
+    """Wake the callers; runs on the event loop.  Cancelled ones have gone."""
+    for call in calls:
+        if call.future.done():
+            continue
+        if call.error is not None:
+            call.future.set_exception(call.error)
+        else:
+            call.future.set_result(call.value)
+
+
+@final
+class _Lane:
+    """A thread that serves groups of calls in order until it is stopped."""
+
+    def __init__(
+        self,
+        name: str,
+        serve: Callable[[list[_Call]], None],
+        at_end: Callable[[], None],
+        *,
+        most: int,
+    ) -> None:
+        self._serve = serve
+        self._at_end = at_end
+        self._most = most
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[Any], T]) -> T:
+        """Queue *work* and wait for its outcome."""
+        if self._ended is not None:
+            raise StoreError("the store is closed", do="open it again")
+        self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._calls.put(_Call(work, future))
+        return await future
+
+    async def stop(self) -> None:
+        """Finish what is queued and end the thread; harmless when repeated."""
+        if self._ended is None:
+            self._loop = asyncio.get_running_loop()
+            self._ended = self._loop.create_future()
+            self._calls.put(None)
+        # Waited for in turns, so that one cancelled caller does not end the wait of another.
+        while not self._ended.done():
+            await asyncio.wait([self._ended])
+        self._thread.join()  # it has nothing left to do
+
+    def _take(self) -> tuple[list[_Call], bool]:
+        """Wait for a call, then take what else is there; say whether more may come."""
+        group: list[_Call] = []
+        call = self._calls.get()
+        while call is not None:
+            group.append(call)
+            if len(group) == self._most:
+                return group, True
+            try:
+                call = self._calls.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _main(self) -> None:
+        more = True
+        while more:
+            group, more = self._take()
+            if group:
+                self._serve(group)
+                self._on_loop(_tell, group)
+        self._at_end()
+        assert self._ended is not None
+        self._on_loop(self._ended.set_result, None)
+
+    def _on_loop(self, callback: Callable[[Any], None], argument: object) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(callback, argument)
+        except RuntimeError:
+            return  # the loop has ended, and with it everybody who waited
+
+
+@final
+class Writer:
+    """The one connection of this process that writes."""
+
+    def __init__(self, connection: apsw.Connection, path: Path, clock: Clock) -> None:
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        self._memory = Memory()
+        self.commits = 0
+        """Groups committed so far."""
+        self._lane = _Lane("plugwave store writer", self._serve, self._close, most=MOST_CALLS)
+
+    async def run(self, work: Callable[[Transaction], T]) -> T:
+        """Run *work* in the next group and return its value once it is on the disk."""
+        return await self._lane.run(work)
+
+    async def stop(self) -> None:
+        """Finish what was accepted, fold the WAL into the file and close."""
+        await self._lane.stop()
+
+    def _close(self) -> None:
+        with contextlib.suppress(apsw.Error):  # others still read: the last one folds it in
+            self._connection.set_busy_timeout(LAST_CHECKPOINT_MS)
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._connection.close()
+
+    def _serve(self, group: list[_Call]) -> None:
+        try:
+            self._commit(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it and the thread must live
+            self._fail(group, error)
+        self._memory.bound()
+
+    def _commit(self, group: list[_Call]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        transaction = Transaction(self._connection, self._memory)
+        for call in group:
+            self._try(transaction, call)
+        transaction.flush()
+        self._connection.execute("COMMIT")
+        self.commits += 1
+
+    def _try(self, transaction: Transaction, call: _Call) -> None:
+        """Run one call so that its failure leaves the others whole."""
+        transaction.begin_call(self._clock.now_us())
+        self._connection.execute("SAVEPOINT call")
+        try:
+            call.value = call.work(transaction)
+        except Exception as error:
+            if is_everyones(error) or not self._connection.in_transaction:
+                raise
+            call.error = self._translated(error)
+            self._memory.doubt()
+            self._connection.execute("ROLLBACK TO call")
+        else:
+            transaction.end_call()
+        self._connection.execute("RELEASE call")
+
+    def _fail(self, group: list[_Call], error: Exception) -> None:
+        """Undo the whole group and tell each of its callers why."""
+        self._memory.doubt()
+        with contextlib.suppress(apsw.Error):  # SQLite may have rolled back by itself
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        for call in group:
+            call.error = self._translated(error)
+
+    def _translated(self, error: Exception) -> Exception:
+        if not isinstance(error, apsw.Error):
+            return error
+        told = store_error(error, self._path)
+        told.__cause__ = error
+        return told
+
+
+@final
+class Reader:
+    """A read-only connection, so that questions never wait for the writer."""
+
+    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._lane = _Lane("plugwave store reader", self._serve, connection.close, most=1)
+
+    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run *work* on one snapshot of the store."""
+        return await self._lane.run(work)
+
+    async def stop(self) -> None:
+        """Answer what was asked and close."""
+        await self._lane.stop()
+
+    def _serve(self, group: list[_Call]) -> None:
+        for call in group:
+            try:
+                self._connection.execute("BEGIN")
+                try:
+                    call.value = call.work(self._connection)
+                finally:
+                    self._connection.execute("COMMIT")
+            except apsw.Error as error:
+                call.error = store_error(error, self._path)
+                call.error.__cause__ = error
+            except Exception as error:  # noqa: BLE001 - the asker must hear of it and the thread must live
+                call.error = error
+
+
+@final
+class Watcher:
+    """Tells cheaply whether anybody has written, by SQLite's own change counter."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._seen = self._version()
+
+    def _version(self) -> int | None:
+        try:
+            row = self._connection.execute("PRAGMA data_version").fetchone()
+        except apsw.BusyError:
+            return None  # somebody is at it this instant
+        assert row is not None
+        return int(row[0])
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since the last call; some 5 µs."""
+        version = self._version()
+        changed = version is None or version != self._seen
+        self._seen = version
+        return changed
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()

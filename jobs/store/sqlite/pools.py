@@ -1,0 +1,74 @@
+"""Which job of a pool is at its head, and who follows.
+
+The head is the one job that is READY or in hand, or that waits in the middle of its work.
+All others of the pool wait behind it, so a claim never meets a job whose pool is busy:
+a thousand jobs on one busy pool cost the others nothing.
+"""
+
+from typing import Final
+
+from jobs.states import JobEvent, JobState, WaitReason, next_state
+from jobs.store.schema import POOL_KEEPING, REASON_CODES, STATE_CODES, json_text
+from jobs.store.sqlite.transaction import Transaction
+
+READY: Final = (STATE_CODES[JobState.READY], 0)
+BEHIND: Final = (STATE_CODES[JobState.WAITING], REASON_CODES[WaitReason.POOL_BUSY])
+"""(state, reason) of jobs that may be claimed, and of those that wait for their pool."""
+
+KEEPING_CODES: Final = frozenset(REASON_CODES[reason] for reason in POOL_KEEPING)
+
+MOST_DUE: Final = 1_000
+"""Due jobs moved on in one claim; the rest follows with the next."""
+
+# The next of the pool becomes its head in the statement that frees it, so the pool is
+# never seen free while somebody waits.  No row: the job did not hold the pool.
+_FREE: Final = """
+UPDATE pools
+   SET head_job = (SELECT id FROM jobs
+                    WHERE pool = pools.id AND state = 1 AND reason = 9 AND run_at_us IS NULL
+                    ORDER BY priority DESC, id LIMIT 1)
+ WHERE id = ? AND head_job = ?
+RETURNING head_job
+"""
+_MAKE_READY: Final = "UPDATE jobs SET state = 2, reason = 0, run_at_us = NULL WHERE id = ?"
+_MAKE_WAIT: Final = "UPDATE jobs SET reason = 9, run_at_us = NULL WHERE id = ?"
+
+DUE: Final = """
+SELECT id, pool, reason, priority FROM jobs
+ WHERE state = 1 AND run_at_us IS NOT NULL AND run_at_us <= ?
+ ORDER BY run_at_us LIMIT ?
+"""
+# No row: another job holds the pool.
+_TAKE_HEAD: Final = """
+UPDATE pools SET head_job = ?2 WHERE id = ?1 AND (head_job IS NULL OR head_job = ?2)
+RETURNING id
+"""
+
+
+def free(transaction: Transaction, pool: int, job: int) -> None:
+    """Free the pool if *job* holds it, and let its next job become READY."""
+    freed = transaction.row(_FREE, (pool, job))
+    if freed is None or freed[0] is None:
+        return
+    transaction.change(_MAKE_READY, (freed[0],))
+    transaction.moved(BEHIND, READY)
+    state = next_state(JobState.WAITING, JobEvent.DUE)
+    transaction.happened(freed[0], JobEvent.DUE, state)
+
+
+def move_due_on(transaction: Transaction) -> None:
+    """Move WAITING jobs whose time has come: to READY, or behind the head of their pool."""
+    due = transaction.rows(DUE, (transaction.now_us, MOST_DUE)).fetchall()
+    for job, pool, reason, _ in sorted(due, key=lambda row: (-row[3], row[0])):
+        old = (STATE_CODES[JobState.WAITING], reason)
+        if transaction.row(_TAKE_HEAD, (pool, job)) is not None:
+            transaction.change(_MAKE_READY, (job,))
+            transaction.moved(old, READY)
+            state = next_state(JobState.WAITING, JobEvent.DUE)
+            transaction.happened(job, JobEvent.DUE, state)
+        else:
+            transaction.change(_MAKE_WAIT, (job,))
+            transaction.moved(old, BEHIND)
+            state = next_state(JobState.WAITING, JobEvent.QUEUED_BEHIND)
+            data = json_text({"reason": WaitReason.POOL_BUSY})
+            transaction.happened(job, JobEvent.QUEUED_BEHIND, state, data)

@@ -1,0 +1,198 @@
+"""Turn rows into jobs and back."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from jobs.clock import MICROSECONDS
+from jobs.model import Job, JobId, JobRequest, Target, WorkerId
+from jobs.pacing import Bucket, Limit
+from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
+from jobs.store.schema import (
+    REASONS,
+    STATE_CODES,
+    STATES,
+    json_text,
+    json_value,
+    pack_digest,
+    progress_value,
+    unpack_digest,
+    wish_value,
+)
+
+Row = Sequence[Any]
+
+JOBS: Final = """
+SELECT j.id, j.state, j.reason, j.run_at_us, j.worker, j.fence, j.cancel_asked, j.priority,
+       j.created_us, j.started_us, j.deadline_us, j.finished_us, j.progress,
+       j.not_before_us, j.deadline_s, j.source, j.idempotency_key, j.fingerprint, j.natural_key,
+       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence
+  FROM jobs j
+  JOIN pools p ON p.id = j.pool
+  JOIN projects r ON r.id = j.project
+  JOIN specs s ON s.id = j.spec
+"""
+"""What `job` and `request` read; a WHERE follows."""
+
+STATE: Final = 1
+WORKER: Final = 4
+FENCE: Final = 5
+STARTED: Final = 9
+DEADLINE: Final = 10
+DEADLINE_S: Final = 14
+POOL: Final = 24
+POOL_FENCE: Final = 25
+"""Where the claim finds in such a row what it changes."""
+
+
+def request(row: Row) -> JobRequest:
+    """Return the request of one row of JOBS."""
+    return JobRequest(
+        target=Target(project_id=row[20], region=row[21] or None, pool_name=row[22]),
+        plugin=wish_value(row[23]),
+        fingerprint=unpack_digest(row[17]),
+        natural_key=unpack_digest(row[18]),
+        source=row[15],
+        idempotency_key=row[16],
+        priority=row[7],
+        not_before_us=row[13],
+        deadline_s=row[14],
+        labels=json_value(row[19]) or {},
+    )
+
+
+def job(row: Row) -> Job:
+    """Return the job of one row of JOBS."""
+    state = STATES[row[1]]
+    assert state is not None
+    return Job(
+        id=JobId(row[0]),
+        request=request(row),
+        state=state,
+        created_us=row[8],
+        reason=REASONS[row[2]],
+        run_at_us=row[3],
+        started_us=row[9],
+        deadline_us=row[10],
+        finished_us=row[11],
+        fence=row[5],
+        worker=None if row[4] is None else WorkerId(row[4]),
+        cancel_asked=bool(row[6]),
+        progress=progress_value(row[12]),
+    )
+
+
+ADD_JOB: Final = """
+INSERT INTO jobs(id, state, open, reason, run_at_us, fence, cancel_asked, priority, project, pool,
+                 spec, created_us, not_before_us, deadline_s, source, idempotency_key, fingerprint,
+                 natural_key, labels)
+VALUES (?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+"""What `request_cells` fill from the ninth value on."""
+
+
+def request_cells(wanted: JobRequest) -> tuple[Any, ...]:
+    """Return what a new job's row keeps of its request beside project, pool and spec."""
+    return (
+        wanted.not_before_us,
+        wanted.deadline_s,
+        wanted.source,
+        wanted.idempotency_key,
+        pack_digest(wanted.fingerprint),
+        pack_digest(wanted.natural_key),
+        json_text(wanted.labels) if wanted.labels else None,
+    )
+
+
+EVENTS: Final = "SELECT seq, at_us, job, event, state, data FROM events"
+
+
+def event(row: Row) -> Event:
+    """Return the event of one row of EVENTS."""
+    state = STATES[row[4]]
+    assert state is not None
+    data = json_value(row[5]) or {}
+    return Event(
+        seq=row[0], at_us=row[1], job=JobId(row[2]), event=row[3], state=state, data=data
+    )
+
+
+WORKERS: Final = """
+SELECT id, name, host, pid, started_us, heartbeat_us, lease_until_us, dead_us IS NULL,
+       (SELECT count(*) FROM jobs WHERE worker = workers.id)
+  FROM workers
+"""
+
+
+def worker(row: Row) -> WorkerRow:
+    """Return the worker of one row of WORKERS."""
+    return WorkerRow(
+        id=WorkerId(row[0]),
+        info=WorkerInfo(name=row[1], host=row[2], pid=row[3]),
+        started_us=row[4],
+        heartbeat_us=row[5],
+        lease_until_us=row[6],
+        alive=bool(row[7]),
+        jobs=row[8],
+    )
+
+
+BUCKETS: Final = """
+SELECT key, next_us, blocked_us, factor, eased_us, learned_count, learned_window_s,
+       learned_until_us
+  FROM buckets
+"""
+
+
+def bucket(row: Row) -> Bucket:
+    """Return the bucket of one row of BUCKETS."""
+    learned = None if row[5] is None else Limit(count=row[5], window_s=row[6])
+    return Bucket(
+        next_us=row[1],
+        blocked_us=row[2],
+        factor=row[3],
+        eased_us=row[4],
+        learned=learned,
+        learned_until_us=row[7],
+    )
+
+
+def bucket_cells(key: str, wanted: Bucket) -> tuple[Any, ...]:
+    """Return the row of *wanted* in the order of BUCKETS."""
+    learned = wanted.learned
+    return (
+        key,
+        wanted.next_us,
+        wanted.blocked_us,
+        wanted.factor,
+        wanted.eased_us,
+        None if learned is None else learned.count,
+        None if learned is None else learned.window_s,
+        wanted.learned_until_us,
+    )
+
+
+def condition(matching: JobFilter) -> tuple[str, list[Any]]:
+    """Return *matching* as SQL over the tables of JOBS, beginning with AND, and its bindings."""
+    terms: list[str] = []
+    values: list[Any] = []
+    if matching.states:
+        terms.append(f"j.state IN ({', '.join('?' * len(matching.states))})")
+        values += sorted(STATE_CODES[state] for state in matching.states)
+    plain = {
+        "r.name = ?": matching.project_id,
+        "p.name = ?": matching.pool_name,
+        "s.name = ?": matching.plugin,
+        "json_extract(j.progress, '$.cause') = ?": matching.cause,
+        "j.source = ?": matching.source,
+        "j.created_us >= ?": matching.since_us,
+    }
+    for term, value in plain.items():
+        if value is not None:
+            terms.append(term)
+            values.append(value)
+    return "".join(f" AND {term}" for term in terms), values
+
+
+def deadline_us(now_us: int, own_s: float | None, default_s: float) -> int:
+    """Return when a job first claimed at *now_us* must be final."""
+    return now_us + round((default_s if own_s is None else own_s) * MICROSECONDS)

@@ -1,0 +1,130 @@
+"""What one call may do inside a group commit.
+
+A group is one SQLite transaction around many calls.  What the calls of a group have in
+common is gathered in memory and written once before COMMIT: the history, the counters and
+the numbers given out.  A call that fails leaves nothing behind, in the file or in memory.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, final
+
+import apsw
+
+from jobs.model import JobRequest
+from jobs.states import JobState
+from jobs.store.schema import STATE_CODES
+
+_ADD_EVENT: Final = (
+    "INSERT INTO events(seq, job, at_us, event, state, data) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_ADD_COUNT: Final = (
+    "INSERT INTO counts(state, reason, jobs) VALUES (?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs"
+)
+
+MOST_REMEMBERED: Final = 20_000
+"""Entries in one memory before it starts anew; some 10 MB at most."""
+
+
+@final
+class Memory:
+    """What one store object remembers of rows that never change; emptied when in doubt."""
+
+    def __init__(self) -> None:
+        self.projects: dict[str, int] = {}
+        self.specs: dict[bytes, int] = {}
+        self.requests: dict[int, JobRequest] = {}
+        """Requests of jobs in hand, so that a move need not read them again."""
+        self.last_project = 0
+        """The project that was served last; claims go on after it."""
+
+    def doubt(self) -> None:
+        """Forget ids that a rolled-back call may have brought in, and bound the rest."""
+        self.projects.clear()
+        self.specs.clear()
+
+    def bound(self) -> None:
+        """Start a memory anew that has grown too large."""
+        for memory in (self.projects, self.specs, self.requests):
+            if len(memory) > MOST_REMEMBERED:
+                memory.clear()
+
+
+@final
+class Transaction:
+    """One group's transaction, handed to one call after the other."""
+
+    def __init__(self, connection: apsw.Connection, memory: Memory) -> None:
+        self._connection = connection
+        self.memory = memory
+        self.now_us = 0
+        """The store's time as the present call sees it."""
+        self._events: list[tuple[int, int, str, int, str | None]] = []
+        self._counts: Counter[tuple[int, int]] = Counter()
+        self._call_events: list[tuple[int, int, str, int, str | None]] = []
+        self._call_counts: Counter[tuple[int, int]] = Counter()
+        self._numbers: dict[str, int] = {}
+
+    # What calls use.
+
+    def rows(self, sql: str, bindings: Sequence[Any] = ()) -> apsw.Cursor:
+        """Run one statement and return its rows."""
+        return self._connection.execute(sql, bindings)
+
+    def row(self, sql: str, bindings: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """Run one statement and return its first row."""
+        return self._connection.execute(sql, bindings).fetchone()
+
+    def change(self, sql: str, bindings: Sequence[Any]) -> int:
+        """Run one statement and return how many rows it changed."""
+        self._connection.execute(sql, bindings)
+        return self._connection.changes()
+
+    def each(self, sql: str, bindings: Iterable[Sequence[Any]]) -> apsw.Cursor:
+        """Run one statement for each of *bindings* and return the rows of all, in order."""
+        return self._connection.executemany(sql, bindings)
+
+    def take_numbers(self, name: str, count: int) -> int:
+        """Give out *count* numbers of a sequence that nobody gets again; return the first."""
+        last = self._numbers.get(name)
+        if last is None:
+            row = self.row("SELECT last FROM sequences WHERE name = ?", (name,))
+            assert row is not None
+            last = int(row[0])
+        self._numbers[name] = last + count
+        return last + 1
+
+    def happened(self, job: int, event: str, state: JobState, data: str | None = None) -> None:
+        """Append to the job's history; *state* is the one it has now."""
+        self._call_events.append((job, self.now_us, event, STATE_CODES[state], data))
+
+    def moved(self, old: tuple[int, int] | None, new: tuple[int, int], jobs: int = 1) -> None:
+        """Count *jobs* over from one (state, reason) to another; None when they are new."""
+        if old is not None:
+            self._call_counts[old] -= jobs
+        self._call_counts[new] += jobs
+
+    # What the writer uses.
+
+    def begin_call(self, now_us: int) -> None:
+        """Start the next call."""
+        self.now_us = now_us
+        self._call_events.clear()
+        self._call_counts.clear()
+
+    def end_call(self) -> None:
+        """Keep what the call gathered."""
+        self._events += self._call_events
+        self._counts.update(self._call_counts)
+
+    def flush(self) -> None:
+        """Write what the group gathered."""
+        if self._events:
+            first = self.take_numbers("events", len(self._events))
+            self.each(_ADD_EVENT, ((first + n, *row) for n, row in enumerate(self._events)))
+        changed = [(*key, delta) for key, delta in self._counts.items() if delta]
+        if changed:
+            self.each(_ADD_COUNT, changed)
+        for name, last in self._numbers.items():
+            self.change("UPDATE sequences SET last = ? WHERE name = ?", (last, name))

@@ -1,0 +1,147 @@
+"""One request: a turn, the gate, the wire, and what is to be learned from the answer.
+
+The gate is asked right before the first byte.  It stays shut when the turn is late, when
+the lease may have passed on, or when the job's time is up; then nothing has been sent, and
+a late turn is simply followed by another.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from jobs.clock import MICROSECONDS
+from jobs.decide import Answered, Offered
+from jobs.model import Job, PluginWish, PoolRead
+from jobs.outcomes import Answer, Outcome
+from worker.cloud import Cloud, Gate, GateClosed
+from worker.lease import WorkerLease
+from worker.limiter import Kind, Limiter, Turn
+from worker.troubles import Troubles
+
+T = TypeVar("T")
+
+THROTTLES: Final = frozenset({Outcome.THROTTLED, Outcome.THROTTLED_BLINDLY, Outcome.QUOTA_SPENT})
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """Requests and troubles of one process, for statistics and for giving up."""
+
+    troubles: Troubles
+    calls: int = 0
+    throttled: int = 0
+
+
+@dataclass(slots=True)
+class Wire:
+    """What one job's request did on the wire: how often it was sent, and when last."""
+
+    sent: int = 0
+    sent_us: int | None = None
+    throttled: int = 0
+
+
+@dataclass(slots=True)
+class _Door:
+    """The gate of one turn; remembers why it was shut."""
+
+    turn: Turn
+    calls: "Calls"
+    wire: Wire
+    until_us: float
+    late: bool = False
+
+    def __call__(self) -> None:
+        if not self.calls.lease.holds():
+            raise GateClosed("the lease is over")
+        now_us = self.calls.clock.now_us()
+        if now_us >= self.until_us:
+            raise GateClosed("the time for this request is over")
+        if self.turn.is_late():
+            self.late = True
+            raise GateClosed("the turn is over")
+        self.wire.sent += 1
+        self.wire.sent_us = now_us
+        self.calls.counts.calls += 1
+        self.calls.limiter.sent()
+
+
+class Calls:
+    """The requests of one credential at one endpoint."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        limiter: Limiter,
+        lease: WorkerLease,
+        counts: CallCounts,
+        *,
+        timeout_s: float,
+    ) -> None:
+        self.limiter = limiter
+        self.lease = lease
+        self.clock = counts.troubles.clock
+        self.counts = counts
+        self._cloud = cloud
+        self._troubles = counts.troubles
+        self._timeout_s = timeout_s
+
+    async def look(self, job: Job, kind: Kind, wire: Wire) -> PoolRead | Answer:
+        """Read the pool's plug-ins in turn."""
+        target = job.request.target
+        while True:
+            async with self.limiter.turn(target.project_id, kind) as turn:
+                await turn.wait()
+                door = _Door(turn, self, wire, math.inf)
+                seen = await self._cloud.list_plugins(target, gate=door, timeout_s=self._timeout_s)
+            if not door.late:
+                return await self._learned(seen, wire)
+
+    async def offers(self, job: Job, wire: Wire) -> Offered | Answer:
+        """Read what the template offers the pool, in turn."""
+        target = job.request.target
+        while True:
+            async with self.limiter.turn(target.project_id, Kind.CHECK) as turn:
+                await turn.wait()
+                door = _Door(turn, self, wire, math.inf)
+                seen = await self._cloud.offers(
+                    target, job.request.plugin.name, gate=door, timeout_s=self._timeout_s
+                )
+            if not door.late:
+                return await self._learned(seen, wire)
+
+    async def send(self, job: Job, turn: Turn, wire: Wire, until_us: int) -> Answered | None:
+        """Send the prepared request on *turn*; None when the turn was late and nothing left.
+
+        The request must leave before *until_us*, the instant the committed intent allows.
+        """
+        progress = job.progress
+        wish = PluginWish(
+            name=job.request.plugin.name, version=progress.version, inputs=progress.inputs
+        )
+        door = _Door(turn, self, wire, until_us)
+        timeout_s = self._timeout_s
+        if job.deadline_us is not None:
+            left_s = (job.deadline_us - self.clock.now_us()) / MICROSECONDS
+            timeout_s = max(min(timeout_s, left_s), 0.1)
+        await turn.wait()
+        answer = await self._cloud.create(job.request.target, wish, gate=door, timeout_s=timeout_s)
+        if door.late:
+            return None
+        answer = await self._learned(answer, wire)
+        return Answered(answer=answer, sent_us=wire.sent_us)
+
+    async def _learned(self, seen: T, wire: Wire) -> T:
+        """Tell limiter and troubles what the answer teaches; return it unchanged."""
+        if not isinstance(seen, Answer) or seen.outcome is Outcome.OK:
+            self._troubles.reached()
+            return seen
+        if seen.outcome in THROTTLES:
+            wire.throttled += 1
+            self.counts.throttled += 1
+            await self.limiter.throttle(seen)
+        self._troubles.met(seen, self._cloud.endpoint)
+        return seen
+
+
+__all__ = ["CallCounts", "Calls", "Gate", "Wire"]

@@ -1,0 +1,90 @@
+"""Every command there is: its name, where its code lives, and one line of help.
+
+The one line stands here and not beside the code, so that ``--help`` imports no command.
+A test compares both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: *where* is ``module:attribute``, or None for a group with *commands*."""
+
+    help: str
+    where: str | None = None
+    commands: Mapping[str, "Entry"] | None = None
+
+
+COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
+    {
+        "demo": Entry(
+            "Run a whole batch on a simulated cloud; no account needed.", "worker.cli.demo:demo"
+        ),
+        "simulate": Entry("Serve the cloud API as a simulator.", "worker.cli.simulate:simulate"),
+        "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
+        "work": Entry("Consume the queue.", "worker.cli.work:work"),
+        "jobs": Entry(
+            "Look at jobs, retry or cancel them.",
+            commands=MappingProxyType(
+                {
+                    "list": Entry("List jobs, newest first.", "worker.cli.jobs_read:list_jobs"),
+                    "show": Entry("Show everything about one job.", "worker.cli.jobs_read:show"),
+                    "timeline": Entry(
+                        "Show what happened to one job, in order.", "worker.cli.jobs_read:timeline"
+                    ),
+                    "retry": Entry(
+                        "Queue new jobs for jobs that ended badly.", "worker.cli.jobs_change:retry"
+                    ),
+                    "cancel": Entry(
+                        "Cancel jobs that were not sent yet.", "worker.cli.jobs_change:cancel"
+                    ),
+                }
+            ),
+        ),
+        "why": Entry("Say why a job or pool is where it is.", "worker.cli.why:why"),
+        "store": Entry(
+            "Look after the store.",
+            commands=MappingProxyType(
+                {
+                    "check": Entry("Look for damage.", "worker.cli.store:check"),
+                    "stats": Entry("Count what the store holds.", "worker.cli.store:stats"),
+                    "migrate": Entry(
+                        "Create the store or bring it up to date.", "worker.cli.store:migrate"
+                    ),
+                }
+            ),
+        ),
+        "config": Entry(
+            "Look at the settings.",
+            commands=MappingProxyType(
+                {
+                    "show": Entry(
+                        "Print every setting, and where it comes from.", "worker.cli.config:show"
+                    )
+                }
+            ),
+        ),
+        "schema": Entry("Print the JSON Schema of a file format.", "worker.cli.schema:schema"),
+        "version": Entry("Print the version.", "worker.cli.version:version"),
+    }
+)
+
+EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        0: "done, or nothing to do",
+        1: "unexpected error, a bug",
+        2: "wrong usage, or an invalid file or setting",
+        3: "some jobs failed or are unresolved",
+        4: "the cloud refused the credential",
+        6: "nothing matched",
+        7: "conflict: a key was used before with other content",
+        9: "the store or the cloud cannot be reached",
+        130: "left by Ctrl-C, after draining",
+        143: "left by SIGTERM, after draining",
+    }
+)
+"""The verdicts of the commands that exist; printed by ``--help``."""

@@ -1,0 +1,67 @@
+"""The jobs in a worker's hands: a heap of what is due when, and nothing more per job.
+
+A job that waits for its next look is an entry here, not a sleeping task, so that ten
+thousand watched pools cost ten thousand small tuples.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+from jobs.model import JobId
+from worker.executor import Held
+
+
+class Hand:
+    """Who is held, who is being worked on, and who is due next."""
+
+    def __init__(self) -> None:
+        self._held: dict[JobId, Held] = {}
+        self._busy: set[JobId] = set()
+        self._due: list[tuple[int, int, JobId]] = []
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(self._held.values())
+
+    @property
+    def busy(self) -> int:
+        """How many are being worked on at this moment."""
+        return len(self._busy)
+
+    def put(self, held: Held) -> None:
+        """Hold the job until its move is due; it is no longer being worked on."""
+        job = held.job.id
+        self._held[job] = held
+        self._busy.discard(job)
+        self._turn += 1  # equal instants keep their order
+        heapq.heappush(self._due, (held.move.at_us, self._turn, job))
+
+    def drop(self, job: JobId) -> None:
+        """Let go of the job."""
+        self._held.pop(job, None)
+        self._busy.discard(job)
+
+    def take_due(self, now_us: int) -> list[Held]:
+        """Return what is due; it counts as being worked on from now on."""
+        due: list[Held] = []
+        while self._due and self._due[0][0] <= now_us:
+            _, _, job = heapq.heappop(self._due)
+            held = self._held.get(job)
+            if held is not None and job not in self._busy:
+                self._busy.add(job)
+                due.append(held)
+        return due
+
+    def take_idle(self) -> list[Held]:
+        """Return everything nobody works on, and let go of it."""
+        idle = [held for job, held in self._held.items() if job not in self._busy]
+        for held in idle:
+            self.drop(held.job.id)
+        return idle
+
+    def next_due_us(self) -> int | None:
+        """Return when the next one is due."""
+        return self._due[0][0] if self._due else None

@@ -1,0 +1,222 @@
+"""The words of the plug-in call: the body we send and the plug-in an answer tells of.
+
+Tolerant in, exact out.  What we send has exactly the documented shape.  What comes back may
+lack whole parts (the documented 200 of a create has neither metadata nor status), use
+unknown phases, or carry the inputs in one of two places.
+
+The readers are written by hand into frozen dataclasses: a pydantic model for each answer
+costs several times as much, and the tolerance wanted here (a wrong leaf is "not told", a
+wrong container is an error) is not one it has.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from jobs.model import Inputs, PluginSeen
+from worker.modelarts.faults import NotSendableError, UnreadableError
+from worker.modelarts.reading import (
+    Document,
+    child,
+    created,
+    document,
+    items,
+    line,
+    name_in,
+    texts,
+    whole,
+)
+
+API_VERSION: Final = "v2"
+KIND: Final = "Plugin"
+"""The field texts of the documentation have the two swapped; its examples have not."""
+
+LIST_KINDS: Final = frozenset({"PluginList", "NodePoolList"})
+"""The second is what two sites document by mistake."""
+
+BODY_LIMIT_BYTES: Final = 1024 * 1024
+"""Largest body we send; inputs are limited to 64 KiB long before."""
+
+REASON_LIMIT: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One workload of a plug-in; quantities are Kubernetes text such as ``250m``."""
+
+    kind: str | None = None
+    api_version: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    replicas: int | None = None
+    limits: Mapping[str, str] = field(default_factory=dict)
+    requests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """One plug-in as an answer told of it; None means not told.
+
+    ``template_version`` and ``template_inputs`` stand under ``spec``, the rest of versions and
+    inputs under ``status``.  ``values`` is None unless an object could be made of it.
+    """
+
+    template_name: str
+    template_version: str | None = None
+    template_inputs: Inputs | None = field(default=None, repr=False)
+    name: str | None = None
+    created_at: str | None = None
+    phase: str | None = None
+    version: str | None = None
+    reason: str | None = None
+    values: Inputs | None = field(default=None, repr=False)
+    resources: tuple[Resource, ...] = ()
+
+
+def plugin_body(name: str, *, version: str | None = None, inputs: Inputs | None = None) -> bytes:
+    """Return the request body, serialised once; what is None is left out.
+
+    Raises:
+        NotSendableError: If the inputs are no JSON or the body is too large.
+    """
+    template: dict[str, Any] = {} if version is None else {"version": version}
+    template["name"] = name
+    if inputs is not None:
+        template["inputs"] = inputs
+    try:
+        body = orjson.dumps(
+            {"apiVersion": API_VERSION, "kind": KIND, "spec": {"template": template}},
+            default=_plain,
+        )
+    except TypeError:
+        raise NotSendableError("the inputs cannot be written as JSON") from None
+    if len(body) > BODY_LIMIT_BYTES:
+        raise NotSendableError("the request body is too large")
+    return body
+
+
+def _plain(value: object) -> dict[Any, Any]:
+    """Return a read-only mapping as the dict that orjson knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
+def template_in(body: bytes) -> str:
+    """Return the template that a request body names.
+
+    Raises:
+        NotSendableError: If it names none or is too large: it is not one of ours.
+    """
+    if len(body) > BODY_LIMIT_BYTES:
+        raise NotSendableError("the request body is too large")
+    try:
+        return name_in(child(child(document(body), "spec"), "template"), "spec.template")
+    except UnreadableError:
+        raise NotSendableError("the request body names no plug-in") from None
+
+
+def read_plugin(answer: Document) -> Plugin:
+    """Return the plug-in in *answer*.
+
+    Raises:
+        UnreadableError: If it is of another kind, names no template, or a part of it has the
+            wrong shape.
+    """
+    kind = answer.get("kind", KIND)
+    if kind != KIND and (kind, answer.get("apiVersion")) != (API_VERSION, KIND):
+        raise UnreadableError("kind is not Plugin")
+    template = child(child(answer, "spec"), "template")
+    metadata = child(answer, "metadata")
+    status = child(answer, "status")
+    return Plugin(
+        template_name=name_in(template, "spec.template"),
+        template_version=line(template, "version"),
+        template_inputs=_object_or_none(template.get("inputs")),
+        name=line(metadata, "name", 256),
+        created_at=created(metadata),
+        phase=line(status, "phase", 64),
+        version=line(status, "version"),
+        reason=line(status, "reason", REASON_LIMIT),
+        values=read_values(status.get("values")),
+        resources=_resources(status.get("resources")),
+    )
+
+
+def _object_or_none(value: object) -> Inputs | None:
+    return value if type(value) is dict else None
+
+
+def read_values(value: object) -> Inputs | None:
+    """Return ``status.values`` as an object: it may be one, or JSON text of one; else None."""
+    if type(value) is str:
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return None
+    return _object_or_none(value)
+
+
+def _resources(value: object) -> tuple[Resource, ...]:
+    if type(value) is not list:
+        return ()
+    return tuple(_resource(one) for one in value if type(one) is dict)
+
+
+def _resource(one: Document) -> Resource:
+    involved = one.get("involvedObject")
+    named: Document = involved if type(involved) is dict else {}
+    return Resource(
+        kind=line(named, "kind"),
+        api_version=line(named, "apiVersion"),
+        namespace=line(named, "namespace"),
+        name=line(named, "name", 256),
+        uid=line(named, "uid"),
+        resource_version=line(named, "resourceVersion"),
+        replicas=whole(one, "replicas"),
+        limits=texts(one, "limits"),
+        requests=texts(one, "requests"),
+    )
+
+
+def read_plugin_list(answer: Document) -> tuple[Plugin, ...]:
+    """Return the plug-ins of a pool, in the order of the answer.
+
+    A list is evidence also for what it does not hold, so it is read strictly: an empty one
+    must say that it is a plug-in list, and no template may stand in it twice.
+
+    Raises:
+        UnreadableError: If it is no such list or one of its items cannot be read.
+    """
+    entries = items(answer)
+    kind = answer.get("kind")
+    if kind is None and not entries:
+        raise UnreadableError("an empty list that does not say of what")
+    if kind is not None and kind not in LIST_KINDS:
+        raise UnreadableError("kind is not PluginList")
+    plugins = tuple(read_plugin(entry) for entry in entries)
+    if len({plugin.template_name for plugin in plugins}) != len(plugins):
+        raise UnreadableError("a template stands in the list twice")
+    return plugins
+
+
+def to_seen(plugin: Plugin) -> PluginSeen:
+    """Return what the rules need to know about *plugin*.
+
+    The version is what the status tells, because a default plug-in's spec has none.  The
+    inputs are those of the spec, else the status's values; None when neither can be read,
+    which is not the same as none.
+    """
+    inputs = plugin.template_inputs
+    return PluginSeen(
+        name=plugin.template_name,
+        version=plugin.version if plugin.version is not None else plugin.template_version,
+        phase=plugin.phase,
+        reason=plugin.reason,
+        inputs=inputs if inputs is not None else plugin.values,
+        created_at=plugin.created_at,
+    )

@@ -1,0 +1,146 @@
+"""One `job.result` line for every final state, written once, also across kill -9.
+
+The store keeps each worker's results in a row; this module writes them out in that order
+and keeps, beside the store, how far it got.  The cursor is eight bytes of a memory-mapped
+file: it costs no system call, so that between the line and the mark there is no room to be
+killed in, and it outlives the process.  A lock on the file tells whether its writer lives.
+The next worker on this machine takes over the rest of a dead one's row.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import structlog
+
+from jobs.errors import StoreError
+from jobs.model import WorkerId
+from jobs.report import result_fields
+from jobs.states import BAD_STATES
+from jobs.store.protocol import Result, WorkStore
+
+log = structlog.get_logger()
+
+_SIZE: Final = 8
+_SUFFIX: Final = ".reported"
+
+Emit = Callable[[Result], None]
+
+
+def emit_result(result: Result) -> None:
+    """Write the canonical line of one job."""
+    job = result.job
+    fields: Mapping[str, Any] = result_fields(job, result.worker_name, job.finished_us or 0)
+    if job.state in BAD_STATES:
+        log.error("job.result", **fields)
+    else:
+        log.info("job.result", **fields)
+
+
+class Cursor:
+    """How many results of one worker have been written out."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_size < _SIZE:
+                os.ftruncate(descriptor, _SIZE)
+            self._bytes = mmap.mmap(descriptor, _SIZE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        self._path = path
+
+    @property
+    def value(self) -> int:
+        """The last result written out; 0 when none."""
+        (value,) = struct.unpack_from("<q", self._bytes)
+        return int(value)
+
+    def advance(self, value: int) -> None:
+        """Mark everything up to *value* as written out."""
+        struct.pack_into("<q", self._bytes, 0, value)
+
+    def close(self, *, done: bool) -> None:
+        """Let go of the file; *done* also removes it, because nothing is left to write."""
+        if done:
+            self._path.unlink(missing_ok=True)
+        self._bytes.close()
+        os.close(self._descriptor)
+
+
+class Reporter:
+    """Writes the result lines of this process's workers, and of dead ones on this machine."""
+
+    def __init__(self, store: WorkStore, folder: Path, emit: Emit = emit_result) -> None:
+        self._store = store
+        self._folder = folder
+        self._emit = emit
+        self._wake = anyio.Event()
+        self._cursor: Cursor | None = None
+        self._worker = WorkerId(0)
+
+    def start(self, worker: WorkerId) -> None:
+        """Report for *worker* from now on."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._worker = worker
+        self._cursor = Cursor(self._folder / f"{worker}{_SUFFIX}")
+        self._cursor.advance(0)  # ids are never used twice, so an old file is another store's
+
+    def wake(self) -> None:
+        """Say that a job has become final."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write results as they come, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write every result that is not written yet."""
+        if self._cursor is not None:
+            await self._write(self._worker, self._cursor)
+
+    async def stop(self) -> None:
+        """Write the rest and forget the cursor."""
+        if self._cursor is None:
+            return
+        done = False
+        try:
+            await self.flush()
+            done = True
+        finally:
+            self._cursor.close(done=done)
+            self._cursor = None
+
+    async def adopt(self) -> None:
+        """Write what dead workers of this machine left unwritten."""
+        if not self._folder.is_dir():
+            return
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            try:
+                cursor = Cursor(path)
+            except OSError:  # its writer lives, or it has gone meanwhile
+                continue
+            done = False
+            try:
+                await self._write(WorkerId(int(path.name.removesuffix(_SUFFIX))), cursor)
+                done = True
+            except StoreError as error:
+                log.warning("store.trouble", error=str(error), doing="report")
+            finally:
+                cursor.close(done=done)
+
+    async def _write(self, worker: WorkerId, cursor: Cursor) -> None:
+        for result in await self._store.results_after(worker, cursor.value):
+            self._emit(result)
+            cursor.advance(result.seq)

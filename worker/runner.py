@@ -1,0 +1,329 @@
+"""Claim due jobs and run them until asked to stop.
+
+The runner owns the one task group in which steps run.  It never calls the cloud
+(`worker.executor` does) and never decides a job's next state (`jobs.decide` does).
+
+Stopping is in two steps, and their order is the point: first no new claims and no new
+requests, then the requests on the wire end, then every job is handed back with its place.
+What cannot end in time is left as it stands in the store: a send without an answer is
+*unknown* there, and the next worker reads before it does anything.
+
+A worker that was declared dead (a long pause, a store out of reach) drops what it holds,
+registers anew and goes on; what it dropped is being looked after by others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from jobs.clock import MICROSECONDS, Clock
+from jobs.errors import (
+    CloudUnreachableError,
+    CredentialsRefusedError,
+    LeaseLostError,
+    PlugwaveError,
+    StoreError,
+    WorkerFencedError,
+)
+from jobs.model import Job, WorkerId, job_name
+from jobs.states import FINAL_STATES, HELD_STATES, JobState, WaitReason
+from jobs.store.protocol import Store, WorkerInfo
+from worker.calls import Calls
+from worker.executor import Executor, Held
+from worker.hand import Hand
+from worker.lease import WorkerLease
+from worker.limiter import Closed
+from worker.reporting import Reporter
+from worker.troubles import Troubles
+
+log = structlog.get_logger()
+
+IDLE_TICK_S: Final = 0.05
+"""How often an idle worker asks whether the store has changed; the question costs microseconds."""
+
+IDLE_POLL_S: Final = 1.0
+"""Work is looked for this often even when nothing seems to have changed."""
+
+RESCUE_EVERY_S: Final = 0.5
+"""How often dead workers are looked for."""
+
+CLAIM_AT_LEAST: Final = 16
+"""A busy worker claims when it has room for this many, so that claims stay batches."""
+
+
+CRASH_PAUSE_S: Final = 5.0
+"""A job on which our own code failed is given back after this, not in a hot loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerLimits:
+    """How much and how long."""
+
+    slots: int
+    lease_s: float
+    deadline_s: float
+    drain_s: float
+    rescue_grace_s: float
+    unreachable_after_s: float
+    until_empty: bool
+
+
+class Runner:
+    """One worker: claims, steps, drains."""
+
+    def __init__(  # noqa: PLR0913 - it is where the parts of a worker meet
+        self,
+        store: Store,
+        executor: Executor,
+        lease: WorkerLease,
+        reporter: Reporter,
+        troubles: Troubles,
+        limits: RunnerLimits,
+        *,
+        clock: Clock,
+        info: WorkerInfo,
+        calls_for: Callable[[Job], Calls | None],
+        close_turns: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._lease = lease
+        self._reporter = reporter
+        self._troubles = troubles
+        self._limits = limits
+        self._clock = clock
+        self._info = info
+        self._calls_for = calls_for
+        self._close_turns = close_turns
+        self._hand = Hand()
+        self._wake = anyio.Event()
+        self._stopping = False
+        self._ended: dict[JobState, int] = {}
+        self._claim_at = 0.0
+        self._look_at = 0.0
+        self._failure: PlugwaveError | None = None
+
+    @property
+    def hand(self) -> Hand:
+        """The jobs held right now."""
+        return self._hand
+
+    @property
+    def ended(self) -> dict[JobState, int]:
+        """Jobs that became final in this worker's hands, by state."""
+        return self._ended
+
+    @property
+    def draining(self) -> bool:
+        """Whether it has stopped claiming."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Drain: no new claims, no new requests, then hand everything back."""
+        if not self._stopping:
+            self._stopping = True
+            log.info("worker.draining", in_flight=self._hand.busy, held=len(self._hand))
+            self._close_turns()
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Work until drained, or until the queue is empty when that was asked for.
+
+        Raises:
+            CloudUnreachableError: In a run until empty, when no endpoint answers.
+            CredentialsRefusedError: Likewise, when the cloud refuses the credential.
+            StoreError: When the store cannot be written any more.
+        """
+        while not await self._one_life():
+            log.warning("job.lease_lost", jobs=len(self._hand), worker=self._info.name)
+            self._hand = Hand()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _one_life(self) -> bool:
+        """Register, work, leave; return False when this life was declared over by others."""
+        worker = await self._lease.register(self._info)
+        self._reporter.start(worker)
+        log.info("worker.started", worker=self._info.name, id=worker, slots=self._limits.slots)
+        fenced = False
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._lease.keep, name="heartbeat")
+                tasks.start_soon(self._rescue, name="rescue")
+                tasks.start_soon(self._reporter.run, name="report")
+                await self._work()
+                tasks.cancel_scope.cancel()
+        except* WorkerFencedError:
+            fenced = True
+        finally:
+            with anyio.move_on_after(self._limits.lease_s, shield=True):
+                await self._leave(worker, fenced=fenced)
+        return not fenced
+
+    async def _leave(self, worker: WorkerId, *, fenced: bool) -> None:
+        """Report the rest and end the lease; a store that is gone leaves both to the next one."""
+        try:
+            await self._reporter.stop()
+            if not fenced:
+                await self._store.leave(worker)
+        except StoreError as error:
+            log.warning("store.trouble", error=str(error), doing="leave")
+
+    async def _rescue(self) -> None:
+        """Find dead workers, and report what they left unreported."""
+        while True:
+            freed = await self._store.rescue(grace_s=self._limits.rescue_grace_s)
+            for job in freed:
+                log.info("job.recovered", job=job_name(job), worker=self._info.name)
+            await self._reporter.adopt()
+            if freed:
+                self._wake.set()
+            await self._clock.sleep(RESCUE_EVERY_S)
+
+    async def _work(self) -> None:
+        """Claim and step until there is a reason to end, then drain."""
+        async with anyio.create_task_group() as steps:
+            while not self._stopping and not await self._is_over(steps):
+                await self._wait()
+            self.stop()
+            steps.cancel_scope.deadline = anyio.current_time() + self._limits.drain_s
+            await self._hand_back_idle()
+        # Steps that ended meanwhile put their jobs back into the hand.
+        await self._hand_back_idle()
+        await self._reporter.flush()
+
+    async def _is_over(self, steps: TaskGroup) -> bool:
+        """Start what is due, claim, start that too; say whether the run has ended."""
+        # Made before the claim, so that a step ending meanwhile is not missed.
+        self._wake = anyio.Event()
+        self._start_due(steps)
+        if self._has_room() and self._may_claim():
+            await self._claim()
+            self._start_due(steps)
+        if not self._limits.until_empty:
+            return False
+        if not len(self._hand) and await self._is_empty():
+            return True
+        self._failure = self._hopeless()
+        return self._failure is not None
+
+    def _start_due(self, steps: TaskGroup) -> None:
+        for held in self._hand.take_due(self._clock.now_us()):
+            steps.start_soon(self._step, held, name=job_name(held.job.id))
+
+    def _has_room(self) -> bool:
+        room = self._limits.slots - len(self._hand)
+        return room >= min(CLAIM_AT_LEAST, self._limits.slots) and self._lease.holds()
+
+    def _may_claim(self) -> bool:
+        """Whether a claim may find something: it is a write, so it is not made in vain."""
+        now = self._clock.monotonic()
+        return now >= self._claim_at or (now >= self._look_at and self._store.changed())
+
+    async def _claim(self) -> None:
+        """Fill the hand, and set when to look again."""
+        room = self._limits.slots - len(self._hand)
+        claimed = await self._store.claim(
+            self._lease.worker, limit=room, deadline_s=self._limits.deadline_s
+        )
+        for job, lease in claimed:
+            self._hand.put(self._executor.begin(job, lease))
+        now = self._clock.monotonic()
+        self._look_at = now + IDLE_TICK_S
+        self._claim_at = now + IDLE_POLL_S
+        if len(claimed) == room:
+            self._claim_at = now
+        elif not claimed:
+            due_us = await self._store.next_due_us()
+            if due_us is not None:
+                due_in_s = (due_us - self._clock.now_us()) / MICROSECONDS
+                self._claim_at = now + min(max(due_in_s, IDLE_TICK_S), IDLE_POLL_S)
+
+    async def _is_empty(self) -> bool:
+        """Whether nothing is left to do: only jobs that start later than now may remain."""
+        waiting = await self._store.waiting_counts()
+        return await self._store.open_jobs() <= waiting.get(WaitReason.NOT_BEFORE, 0)
+
+    def _hopeless(self) -> PlugwaveError | None:
+        """Return why a finite run should give up now, if it should."""
+        refused = self._troubles.refused
+        if refused is not None:
+            proof = f"{refused.http_status} {refused.error_code or ''} {refused.message}".strip()
+            return CredentialsRefusedError("the cloud refused the credential", proof=proof)
+        if self._troubles.hopeless(self._limits.unreachable_after_s):
+            last = self._troubles.last
+            return CloudUnreachableError(
+                self._troubles.sentence() or "no answer from the cloud",
+                proof=last.message if last is not None else None,
+            )
+        return None
+
+    async def _wait(self) -> None:
+        """Wait until something is due, a step has ended, or it is time to look for work."""
+        while not self._wake.is_set():
+            due_us = self._hand.next_due_us()
+            left = IDLE_POLL_S
+            if due_us is not None:
+                left = min(left, (due_us - self._clock.now_us()) / MICROSECONDS)
+            if self._has_room():
+                if self._may_claim():
+                    return
+                left = min(left, IDLE_TICK_S)
+            if left <= 0:
+                return
+            with anyio.move_on_after(left):
+                await self._wake.wait()
+            if left >= IDLE_POLL_S:
+                return
+
+    async def _step(self, held: Held) -> None:
+        """Run one step of one job; whatever happens to it, the others go on."""
+        try:
+            outcome = await self._executor.advance(held, self._calls_for(held.job))
+        except Closed:
+            self._hand.put(held)
+        except LeaseLostError:
+            log.warning("job.lease_lost", job=job_name(held.job.id), worker=self._info.name)
+            self._hand.drop(held.job.id)
+        except PlugwaveError:
+            raise
+        except Exception:  # one bad job must not stop the others
+            log.exception("job.crashed", job=job_name(held.job.id))
+            await self._set_aside(held)
+        else:
+            self._settle(outcome)
+        finally:
+            self._wake.set()
+
+    async def _set_aside(self, held: Held) -> None:
+        """Give a job back on which our own code failed, slowly, as the store has it."""
+        await self._clock.sleep(CRASH_PAUSE_S)
+        stored = await self._store.job(held.job.id)
+        self._hand.drop(held.job.id)
+        if stored is not None and stored.state in HELD_STATES:
+            await self._hand_back(replace(held, job=stored))
+
+    def _settle(self, outcome: Held | Job) -> None:
+        if isinstance(outcome, Held):
+            self._hand.put(outcome)
+            return
+        self._hand.drop(outcome.id)
+        if outcome.state in FINAL_STATES:
+            self._ended[outcome.state] = self._ended.get(outcome.state, 0) + 1
+            self._reporter.wake()
+
+    async def _hand_back_idle(self) -> None:
+        """Give back what nobody works on; the store knows its place."""
+        async with anyio.create_task_group() as tasks:
+            for held in self._hand.take_idle():
+                tasks.start_soon(self._hand_back, held)
+
+    async def _hand_back(self, held: Held) -> None:
+        try:
+            await self._executor.hand_back(held)
+        except LeaseLostError:
+            log.warning("job.lease_lost", job=job_name(held.job.id), worker=self._info.name)
