@@ -119,12 +119,16 @@ def _check_sqlite_path(path: str) -> None:
 def _check_postgresql(text: str) -> None:
     try:
         parts = urlsplit(text)
-        # Reading the port is what checks it; without a host, libpq uses its socket.
-        named = bool(parts.hostname or parts.path.strip("/")) and parts.port != 0
     except ValueError:
-        named = False
-    if not named:
+        raise ValueError(
+            "the store address cannot be read; write postgresql://USER@HOST/DATABASE"
+        ) from None
+    # Without a host, libpq uses its socket.
+    if not (parts.netloc.rpartition("@")[2] or parts.path.strip("/")):
         raise ValueError("the store address is not complete; write postgresql://USER@HOST/DATABASE")
+    if parts.fragment or "@" in parts.path:
+        # Else the rest of a password would pass for a database name, and be shown as one.
+        raise ValueError("write special characters of the password as %40 (@), %2F (/), %23 (#)")
 
 
 def store_engine(url: str) -> StoreEngine:

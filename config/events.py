@@ -145,7 +145,9 @@ _ALL: Final = (
         "The cloud named a phase this program does not know; it is waited on.",
         "pool_name plugin phase",
     ),
-    _event("store.migrated", "info", "The store's tables were brought up to date.", "engine schema"),
+    _event(
+        "store.migrated", "info", "The store's tables were brought up to date.", "engine schema"
+    ),
     _event(
         "store.trouble",
         "warning error",

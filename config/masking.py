@@ -39,7 +39,9 @@ _KEY_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _NOT_LETTERS: Final = re.compile(r"[^a-z]+")
 
 _URL_PASSWORD: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31}://[^\s/?#:@]{0,256}):[^\s/?#]*@")
-_AUTHORIZATION: Final = re.compile(r"""(authorization["']?\s{0,4}[=:]\s{0,4})[^\r\n]+""", re.IGNORECASE)
+_AUTHORIZATION: Final = re.compile(
+    r"""(authorization["']?\s{0,4}[=:]\s{0,4})[^\r\n]+""", re.IGNORECASE
+)
 """A signature has commas, spaces and equals signs in it, so the whole line goes."""
 
 # Possessive, so that hostile text cannot make the search slow; the closing quote is
@@ -54,7 +56,9 @@ _PAIR: Final = re.compile(
 _INPUT_ECHO: Final = re.compile(r"input_value=.*?(?=, input_type=|$)", re.MULTILINE)
 """How pydantic repeats in its messages what it was given."""
 
-_ANSI: Final = re.compile(r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b]{0,512}(?:\x07|\x1b\\)")
+_ANSI: Final = re.compile(
+    r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b]{0,512}(?:\x07|\x1b\\)"
+)
 _INVISIBLE: Final = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"

@@ -21,6 +21,7 @@ from pydantic import (
     SecretStr,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from config.addresses import (
     StoreEngine,
@@ -155,7 +156,8 @@ class StoreSettings(Section):
     """Where accepted jobs are kept."""
 
     url: Annotated[SecretStr, AfterValidator(_store_url)] = Field(
-        default_factory=default_store_url, json_schema_extra={"shown": "SQLite in the state folder"}
+        default_factory=default_store_url,
+        json_schema_extra={"shown": "SQLite in the state folder", "address": True},
     )
     """The queue's database: `sqlite:///PATH` for one machine, `postgresql://…` for several.
     The default is `state.db` in `$XDG_STATE_HOME/plugwave` or `~/.local/state/plugwave`; where
@@ -360,3 +362,8 @@ def sections() -> Mapping[str, type[Section]]:
     """Return the section classes by name, in their order."""
     fields: dict[str, Any] = {name: info.annotation for name, info in Settings.model_fields.items()}
     return fields
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Whether the field holds seconds that are written as a duration."""
+    return any(isinstance(one, BeforeValidator) and one.func is _seconds for one in field.metadata)

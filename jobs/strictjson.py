@@ -1,4 +1,4 @@
-"""JSON as we accept it: one document, nothing silently dropped, nothing silently changed.
+r"""JSON as we accept it: one document, nothing silently dropped, nothing silently changed.
 
 Refused, besides broken syntax: duplicate keys, NaN and Infinity, numbers that do not fit,
 half surrogate pairs, invalid UTF-8 and deep nesting.

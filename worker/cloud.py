@@ -9,13 +9,12 @@ from typing import Protocol
 from jobs.decide import Offered
 from jobs.model import PluginWish, PoolRead, Target
 from jobs.outcomes import Answer
+from worker.modelarts.faults import GateClosed
+
+__all__ = ["Cloud", "Gate", "GateClosed"]
 
 Gate = Callable[[], None]
 """Called right before the first byte leaves; raises `GateClosed` to send nothing."""
-
-
-class GateClosed(Exception):  # noqa: N818 - it is a refusal, not an error
-    """The moment, the lease or the deadline is over: nothing may be sent."""
 
 
 class Cloud(Protocol):

@@ -242,7 +242,15 @@ def _after_offers(job: Job, offered: Offered, now_us: int) -> Move:
         progress = replace(progress, version=offered.versions[0])
         if sighting(progress.before, progress.version, _wanted_inputs(job)) is Sighting.TARGET:
             return _already_there(progress, progress.before, now_us)
-    return _compose(wish, progress, offered.defaults)
+    if wish.base is InputsBase.TEMPLATE and progress.version not in offered.versions:
+        return failed(
+            progress,
+            JobEvent.REFUSED,
+            causes.NOT_OFFERED,
+            f"{wish.name} {progress.version} is not offered for this pool, so its defaults "
+            "are not known",
+        )
+    return _compose(wish, progress, offered.defaults.get(progress.version or "", {}))
 
 
 def _compose(wish: PluginWish, progress: Progress, defaults: Inputs) -> Move:

@@ -69,10 +69,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """What a template offers this pool: versions newest first, and its default inputs."""
+    """What a template offers this pool: versions newest first, and default inputs by version."""
 
     versions: Sequence[str]
-    defaults: Inputs = field(default_factory=dict, repr=False)
+    defaults: Mapping[str, Inputs] = field(default_factory=dict, repr=False)
 
 
 Seen = PoolRead | Answer | Answered | Offered

@@ -36,6 +36,8 @@ from tests.acceptance.chaos_sockets import Connection, Listener
 from tests.acceptance.chaos_wire import Head
 
 WINDOW_S: Final = 1.0
+FAULT_HEADER: Final = "x-chaos-fault"
+"""A client may name the fault it wants; how the cloud's own tests reach each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ class ChaosCloud:
         else:
             target = f"{pool} {wish.name}" if wish is not None else None
             fault, dice = self._plan.choose(head.method, head.path, target)
+            fault = faults.BY_NAME.get(head.headers.get(FAULT_HEADER, ""), fault)
         request = Request(self._seq, connection, head, wish, fault, dice)
         self._record.write(self._request_line(request, received))
         if over_limit:

@@ -41,6 +41,7 @@ class Cloud:
 
     def __init__(self, folder: Path, state: Path, *options: str) -> None:
         self._record: list[dict[str, Any]] = []
+        self._arrived = 0
         self._news = threading.Condition()
         self._command = [
             *(sys.executable, "-m", "tests.acceptance.chaos_cloud", "--port", "0", "--echo"),
@@ -79,9 +80,10 @@ class Cloud:
         with self._news:
             return list(self._record)
 
-    def requests(self) -> list[dict[str, Any]]:
-        """Return the requests so far."""
-        return [line for line in self.lines() if line["kind"] == "request"]
+    def arrived(self) -> int:
+        """Return how many requests have come so far."""
+        with self._news:
+            return self._arrived
 
     def wait_for(
         self, holds: Callable[[Sequence[Mapping[str, Any]]], bool], *, within_s: float
@@ -97,10 +99,11 @@ class Cloud:
 
     def wait_for_requests(self, count: int, *, within_s: float) -> None:
         """Wait until that many requests have come in all."""
-        self.wait_for(
-            lambda record: sum(1 for line in record if line["kind"] == "request") >= count,
-            within_s=within_s,
-        )
+        self.wait_for(lambda _: self._arrived >= count, within_s=within_s)
+
+    def signal(self, number: int) -> None:
+        """Send the cloud's process a signal."""
+        self._process.send_signal(number)
 
     def stop(self) -> list[dict[str, Any]]:
         """End the cloud in order and return the whole record; harmless when repeated."""
@@ -115,8 +118,10 @@ class Cloud:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for text in self._process.stdout:
+            line = json.loads(text)
             with self._news:
-                self._record.append(json.loads(text))
+                self._record.append(line)
+                self._arrived += line["kind"] == "request"
                 self._news.notify_all()
 
 

@@ -67,7 +67,9 @@ async def existing(store: Store, job: JobId) -> Job:
 
 
 @click.command("list", cls=PlugwaveCommand)
-@click.option("--state", "states", type=StateType(), multiple=True, help="Only this state; repeatable.")
+@click.option(
+    "--state", "states", type=StateType(), multiple=True, help="Only this state; repeatable."
+)
 @click.option("--pool", help="Only this pool.")
 @click.option("--project", help="Only this project id.")
 @click.option("--plugin", help="Only this plug-in.")

@@ -69,7 +69,11 @@ def job_fields(job: Job, worker: str | None, now_us: int) -> dict[str, Any]:
     fields = result_fields(job, worker, now_us)
     outcome = fields.pop("outcome")
     final = job.state in FINAL_STATES
-    head = {"job": fields.pop("job"), "state": job.state.value, "outcome": outcome if final else None}
+    head = {
+        "job": fields.pop("job"),
+        "state": job.state.value,
+        "outcome": outcome if final else None,
+    }
     return {
         **head,
         "running": surface_state(job.state) == "running",

@@ -34,21 +34,26 @@ EXCERPT: Final = 4096
 
 _UNIT_S: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _LIMIT: Final = re.compile(
-    r"limit:\s*(\d{1,9})\s*,\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)", re.ASCII | re.I
+    r"limit:\s*(\d{1,9})\s*,\s*time:\s*(\d{1,6})\s*(second|minute|hour|day)",
+    re.ASCII | re.IGNORECASE,
 )
-_DAILY: Final = re.compile(r"daily quota", re.I)
+_DAILY: Final = re.compile(r"daily quota", re.IGNORECASE)
 _THERE: Final = re.compile(
-    r"already exist|in progress|(?<!not )(?<!n't )(?<!longer )(?<!never )\bexists\b", re.I
+    r"already exist|in progress|(?<!not )(?<!n't )(?<!longer )(?<!never )\bexists\b", re.IGNORECASE
 )
 """Something is there, or under way; not "does not exist"."""
 
-_ECHO: Final = re.compile(r'\{\s*\\?"apiVersion|\\?"inputs\\?"|(?<=signature fail)\b', re.I)
+_ECHO: Final = re.compile(
+    r'\{\s*\\?"apiVersion|\\?"(?:inputs|values)\\?"|(?<=signature fail)\b', re.IGNORECASE
+)
 """Where a message begins to repeat what we sent: inputs, or the canonical request."""
 
 _PAIRS: Final = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 _CODE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-_TAGS: Final = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.I | re.S)
+_TAGS: Final = re.compile(
+    r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from jobs.model import Inputs, PluginSeen
+from jobs.names import is_name
 from worker.modelarts.faults import NotSendableError, UnreadableError
 from worker.modelarts.reading import (
     Document,
@@ -110,14 +111,18 @@ def template_in(body: bytes) -> str:
     """Return the template that a request body names.
 
     Raises:
-        NotSendableError: If it names none or is too large: it is not one of ours.
+        NotSendableError: If the body is too large, names none, or one that is no plain name: it
+            is not one of ours.
     """
     if len(body) > BODY_LIMIT_BYTES:
         raise NotSendableError("the request body is too large")
     try:
-        return name_in(child(child(document(body), "spec"), "template"), "spec.template")
+        name = name_in(child(child(document(body), "spec"), "template"), "spec.template")
     except UnreadableError:
         raise NotSendableError("the request body names no plug-in") from None
+    if not is_name(name):
+        raise NotSendableError("the plug-in name is not a plain name")
+    return name
 
 
 def read_plugin(answer: Document) -> Plugin:

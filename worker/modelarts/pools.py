@@ -71,9 +71,7 @@ def _nodes(status: Document, states: tuple[str, ...]) -> int | None:
     resources = status.get("resources")
     if type(resources) is not dict:
         return None
-    return sum(
-        whole(one, "count") or 0 for state in states for one in objects(resources, state)
-    )
+    return sum(whole(one, "count") or 0 for state in states for one in objects(resources, state))
 
 
 def read_pool_page(answer: Document) -> PoolPage:

@@ -76,7 +76,9 @@ def whole(parent: Document, name: str) -> int | None:
     found = parent.get(name)
     if type(found) is int:
         return found
-    if type(found) is str and found.isascii() and found.isdigit() and len(found) <= 18:  # noqa: PLR2004 - digits of an int64
+    if (
+        type(found) is str and found.isascii() and found.isdigit() and len(found) <= 18
+    ):  # fits 64 bits
         return int(found)
     return None
 

@@ -14,11 +14,12 @@ a keep-alive connection was dropped by the server just before cannot be told fro
 that was lost after it had been received.
 """
 
+import errno
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import anyio
 from aiohttp import (
@@ -30,7 +31,7 @@ from aiohttp import (
     StreamReader,
     TCPConnector,
 )
-from aiohttp.client_reqrep import Connection
+from aiohttp.connector import Connection
 from yarl import URL
 
 from jobs.clock import Clock
@@ -107,7 +108,7 @@ class _Request(ClientRequest):
 
     _sending: Sending | None = None
 
-    def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
+    def update_body_from_data(self, body: object, _stacklevel: int = 3) -> None:
         """Keep the `Sending` and give aiohttp its bytes."""
         if not isinstance(body, Sending):
             super().update_body_from_data(body, _stacklevel)
@@ -122,10 +123,10 @@ class _Request(ClientRequest):
             raise _SentTwiceError
         transport = None if protocol is None else protocol.transport
         if protocol is None or transport is None or transport.is_closing():
-            raise _NotConnectedError
+            raise _NotConnectedError(errno.ENOTCONN)
         if protocol.writing_paused:
             # An earlier request is still stuck in it; this one would wait for who knows how long.
-            raise _NotConnectedError
+            raise _NotConnectedError(errno.ENOTCONN)
         try:
             sending.gate()
         except GateClosed:
@@ -161,7 +162,7 @@ class Transport:
                 "User-Agent": settings.user_agent,
             },
             request_class=_Request,
-            timeout=ClientTimeout(total=None, sock_connect=None),
+            timeout=ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None),
             trust_env=settings.trust_env,
         )
         # No hidden repetition of a GET.  The attribute is what aiohttp's own test client sets;

@@ -64,7 +64,7 @@ def checked_endpoint(text: str) -> URL:
     if url.scheme == "http" and not is_loopback(host):
         raise ConfigError(
             f"the cloud endpoint for {host} must be https",
-            why="http is accepted for loopback hosts alone: anybody on the way could read the credential",
+            why="over http anybody on the way could read the credential; loopback alone is exempt",
         )
     return url.origin()
 
@@ -117,7 +117,9 @@ class Urls:
         if self._endpoint is not None:
             return self._endpoint
         if region is None or not is_region(region):
-            raise NotSendableError("no endpoint is configured and the region is not a region's name")
+            raise NotSendableError(
+                "no endpoint is configured and the region is not a region's name"
+            )
         return checked_endpoint(default_endpoint(region))
 
     def plugins(self, target: Target) -> URL:

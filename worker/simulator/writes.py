@@ -127,7 +127,7 @@ def _create(scene: _Scene) -> Done:
             return Done(answer=bad_request(f"Plugin {wish.name} already exists."))
         case Decision.IGNORE:
             assert scene.plugin is not None
-            return Done(answer=_created(scene, scene.plugin))
+            return Done(answer=_ignored(scene, scene.plugin))
         case Decision.INSTALL:
             version = wish.version or CATALOGUE[wish.name].newest
             return _begin(scene, ChangeKind.INSTALL, version)
@@ -226,6 +226,13 @@ def _created(scene: _Scene, plugin: Plugin) -> Answer:
     else:
         told = {"apiVersion": "v2", "kind": "Plugin", "spec": _spec(plugin)}
     return document(told, options.answer_status)
+
+
+def _ignored(scene: _Scene, plugin: Plugin) -> Answer:
+    """Return an answer that looks accepted, although nothing was done."""
+    version = scene.wish.version or CATALOGUE[plugin.name].newest
+    pretended = replace(plugin, change=_change(scene, ChangeKind.UPGRADE, version))
+    return _created(scene, pretended)
 
 
 def _spec(plugin: Plugin) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""Settings as people read them: each key with its value and origin, and the reference page.
+
+Secrets are never shown, not even their length; of a store's address only the password is
+hidden.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from config.keys import Key, all_keys, variable_of
+from config.loading import Loaded
+from config.masking import mask_text
+from config.settings import is_duration
+
+HIDDEN: Final = "set, not shown"
+NONE: Final = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of `plugwave config show --origin`."""
+
+    key: str
+    value_text: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One line of the settings page."""
+
+    key: str
+    variable: str
+    default: str
+    meaning: str
+
+
+def describe(loaded: Loaded) -> list[Row]:
+    """Return a row for each key in the order of the settings; safe to show to anybody."""
+    rows: list[Row] = []
+    for key in all_keys().values():
+        value = getattr(getattr(loaded.settings, key.path[0]), key.path[1])
+        if key.keyed and value:
+            rows += [
+                Row(key=name, value_text=str(item), origin=loaded.origins[name])
+                for name, item in ((f"{key.name}.{below}", value[below]) for below in sorted(value))
+            ]
+        else:
+            text = value_text(key, value)
+            rows.append(Row(key=key.name, value_text=text, origin=loaded.origins[key.name]))
+    return rows
+
+
+def settings_reference() -> list[Reference]:
+    """Return every key with variable, default and meaning, for the settings page and its test."""
+    return [
+        Reference(
+            key=f"{key.name}.REGION" if key.keyed else key.name,
+            variable=variable_of((*key.path, "REGION") if key.keyed else key.path),
+            default=_default_text(key),
+            meaning=" ".join((key.field.description or "").split()),
+        )
+        for key in all_keys().values()
+    ]
+
+
+def value_text(key: Key, value: object) -> str:
+    """Return *value* as a file would write it, secrets left out."""
+    match value:
+        case None:
+            return str(_extra(key).get("shown", NONE))
+        case SecretStr():
+            whole = value.get_secret_value()
+            return mask_text(whole) if _extra(key).get("address") else HIDDEN
+        case Enum():
+            return str(value.value)
+        case bool():
+            return str(value).lower()
+        case float() if is_duration(key.field):
+            return seconds_text(value)
+        case float():
+            return f"{value:.12g}"
+        case _:
+            return str(value) if value else NONE
+
+
+def seconds_text(seconds: float) -> str:
+    """Return the duration as settings are written: exact, in one unit (``90s``, ``45m``, ``28ms``).
+
+    `jobs.durations.format_duration` is for reading times and rounds; a setting is shown as it is.
+    """
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.12g}ms"
+    if seconds >= 120 and seconds % 60 == 0:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds:.12g}s"
+
+
+def _default_text(key: Key) -> str:
+    shown = _extra(key).get("shown")
+    if shown is not None:
+        return str(shown)
+    return value_text(key, key.field.get_default(call_default_factory=True))
+
+
+def _extra(key: Key) -> dict[str, Any]:
+    extra = key.field.json_schema_extra
+    return extra if isinstance(extra, dict) else {}

@@ -1,0 +1,143 @@
+"""Give jobs to a worker: freed ones that may have been sent first, then READY ones in turn.
+
+A claim looks only at indexes that hold nothing but candidates, so its cost follows the
+number of jobs it takes and not the number that are queued.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from jobs.errors import WorkerFencedError
+from jobs.model import Job, JobId, Lease, WorkerId
+from jobs.states import JobEvent, JobState, WaitReason, next_state
+from jobs.store.schema import REASON_CODES, STATE_CODES, STATES, json_text
+from jobs.store.sqlite import rows
+from jobs.store.sqlite.pools import READY, free, move_due_on
+from jobs.store.sqlite.transaction import Transaction
+
+ORPHANED: Final = """
+SELECT id FROM jobs WHERE worker IS NULL AND state IN (5, 6) ORDER BY id LIMIT ?
+"""
+# An index skip scan: one seek for each project that has ready jobs.
+LANES: Final = """
+WITH RECURSIVE lane(project) AS (
+  SELECT (SELECT project FROM jobs WHERE state = 2 AND project > ?1 ORDER BY project LIMIT 1)
+  UNION ALL
+  SELECT (SELECT project FROM jobs WHERE state = 2 AND project > lane.project
+           ORDER BY project LIMIT 1)
+    FROM lane WHERE lane.project IS NOT NULL
+)
+SELECT project FROM lane WHERE project IS NOT NULL LIMIT ?2
+"""
+LANE: Final = """
+SELECT id FROM jobs WHERE state = 2 AND project = ? ORDER BY priority DESC, id LIMIT ?
+"""
+_JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
+_SET_FENCE: Final = "UPDATE pools SET fence = ? WHERE id = ?"
+_TAKE: Final = """
+UPDATE jobs SET state = ?, worker = ?, fence = ?, started_us = ?, deadline_us = ? WHERE id = ?
+"""
+_PARK: Final = "UPDATE jobs SET state = 1, reason = ? WHERE id = ?"
+_ALIVE: Final = "SELECT 1 FROM workers WHERE id = ? AND dead_us IS NULL"
+
+
+def check_alive(transaction: Transaction, worker: WorkerId) -> None:
+    """Refuse a worker that was declared dead.
+
+    Raises:
+        WorkerFencedError: If it was, or never was registered.
+    """
+    if transaction.row(_ALIVE, (worker,)) is None:
+        raise WorkerFencedError(f"worker {worker} was declared dead", worker=worker)
+
+
+def claim(
+    transaction: Transaction, worker: WorkerId, limit: int, deadline_s: float
+) -> Sequence[tuple[Job, Lease]]:
+    """See `WorkStore.claim`."""
+    check_alive(transaction, worker)
+    move_due_on(transaction)
+    if limit <= 0:
+        return []
+    chosen = [job for (job,) in transaction.rows(ORPHANED, (limit,))]
+    chosen += _in_turn(transaction, limit - len(chosen))
+    return _take(transaction, worker, chosen, deadline_s)
+
+
+def _in_turn(transaction: Transaction, limit: int) -> list[int]:
+    """Return READY jobs, one of each project in turn, going on after the one served last."""
+    if limit <= 0:
+        return []
+    memory = transaction.memory
+    lanes = [lane for (lane,) in transaction.rows(LANES, (memory.last_project, limit))]
+    if len(lanes) < limit:
+        seen = set(lanes)
+        around = transaction.rows(LANES, (0, limit - len(lanes)))
+        lanes += [lane for (lane,) in around if lane not in seen]
+    waiting: list[tuple[int, Iterator[tuple[int]]]] = [
+        (lane, iter(transaction.rows(LANE, (lane, limit)))) for lane in lanes
+    ]
+    chosen: list[int] = []
+    while waiting and len(chosen) < limit:
+        served: list[tuple[int, Iterator[tuple[int]]]] = []
+        for lane, jobs in waiting:
+            if len(chosen) == limit:
+                break
+            job = next(jobs, None)
+            if job is not None:
+                chosen.append(job[0])
+                memory.last_project = lane
+                served.append((lane, jobs))
+        waiting = served
+    return chosen
+
+
+def _take(
+    transaction: Transaction, worker: WorkerId, chosen: Sequence[int], deadline_s: float
+) -> list[tuple[Job, Lease]]:
+    """Put the chosen jobs into the worker's hands."""
+    taken: list[tuple[Job, Lease]] = []
+    changes: list[tuple[Any, ...]] = []
+    now_us = transaction.now_us
+    event_data = json_text({"worker": worker})
+    for row in transaction.each(_JOB, ((job,) for job in chosen)).fetchall():
+        cells = list(row)
+        old = STATES[row[rows.STATE]]
+        assert old is not None
+        new = next_state(old, JobEvent.CLAIMED)
+        fence = row[rows.POOL_FENCE] + 1
+        cells[rows.STATE], cells[rows.WORKER], cells[rows.FENCE] = STATE_CODES[new], worker, fence
+        if row[rows.STARTED] is None:
+            cells[rows.STARTED] = now_us
+            cells[rows.DEADLINE] = rows.deadline_us(now_us, row[rows.DEADLINE_S], deadline_s)
+        try:
+            job = rows.job(cells)
+        except (ValueError, TypeError, KeyError):
+            _park(transaction, row, old)
+            continue
+        taken.append((job, Lease(job=job.id, worker=worker, fence=fence)))
+        told = (STATE_CODES[new], worker, fence, cells[rows.STARTED], cells[rows.DEADLINE])
+        changes.append((*told, job.id))
+        transaction.memory.requests[job.id] = job.request
+        transaction.moved((row[rows.STATE], 0), (STATE_CODES[new], 0))
+        transaction.happened(job.id, JobEvent.CLAIMED, new, event_data)
+        transaction.change(_SET_FENCE, (fence, row[rows.POOL]))
+    transaction.each(_TAKE, changes)
+    return taken
+
+
+def _park(transaction: Transaction, row: rows.Row, state: JobState) -> None:
+    """Set a READY job aside whose row cannot be read, so that it does not block the others.
+
+    One that may have been sent stays where it is: its pool must not be touched.
+    """
+    if state is not JobState.READY:
+        return
+    job = JobId(row[0])
+    reason = REASON_CODES[WaitReason.PAUSED]
+    transaction.change(_PARK, (reason, job))
+    new = next_state(state, JobEvent.HELD)
+    transaction.moved(READY, (STATE_CODES[new], reason))
+    data = json_text({"reason": WaitReason.PAUSED, "detail": "the stored row cannot be read"})
+    transaction.happened(job, JobEvent.HELD, new, data)
+    free(transaction, row[rows.POOL], job)

@@ -1,0 +1,154 @@
+"""What commands and pages ask, each answer from one snapshot that is let go at once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import apsw
+
+from jobs.model import Job, JobId, Target, WorkerId
+from jobs.pacing import Bucket
+from jobs.states import JobState, WaitReason
+from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
+from jobs.store.schema import LAST_OPEN, REASONS, STATES
+from jobs.store.sqlite import rows
+from jobs.store.sqlite.intake import POSITION
+from jobs.store.sqlite.transaction import Transaction
+
+PAGE_IDS: Final = 5_000
+"""Ids looked at in one read, so that no reader stays long and holds up the checkpoint."""
+
+_JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
+_POOL_JOBS: Final = f"""
+{rows.JOBS} WHERE j.open = 1 AND r.name = ? AND p.region = ? AND p.name = ?
+ ORDER BY p.head_job IS NOT j.id, j.run_at_us IS NOT NULL, j.run_at_us, j.priority DESC, j.id
+"""
+_RESULTS: Final = f"""
+SELECT x.seq, w.name, jj.* FROM results x
+  JOIN workers w ON w.id = x.worker
+  JOIN ({rows.JOBS}) jj ON jj.id = x.job
+ WHERE x.worker = ? AND x.seq > ? ORDER BY x.seq
+"""
+NEXT_DUE: Final = """
+SELECT min(run_at_us) FROM jobs WHERE state = 1 AND run_at_us IS NOT NULL
+"""
+
+
+def _one(connection: apsw.Connection, sql: str, bindings: Sequence[object] = ()) -> int | None:
+    """Return the first cell of the first row."""
+    row = connection.execute(sql, bindings).fetchone()  # type: ignore[arg-type] # apsw lists the bindable types
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def job(connection: apsw.Connection, wanted: JobId) -> Job | None:
+    """See `OperatorStore.job`."""
+    row = connection.execute(_JOB, (wanted,)).fetchone()
+    return None if row is None else rows.job(row)
+
+
+def page(
+    connection: apsw.Connection,
+    matching: JobFilter,
+    *,
+    newest_first: bool,
+    after: int | None,
+) -> tuple[Sequence[Job], int | None]:
+    """Return the matching jobs of the next PAGE_IDS ids, and where to go on; None at the end."""
+    last = _one(connection, "SELECT max(id) FROM jobs") or 0
+    if newest_first:
+        high = last if after is None else after - 1
+        low, order, where_next = high - PAGE_IDS + 1, "DESC", high - PAGE_IDS + 1
+        ended = low <= 1
+    else:
+        low = 1 if after is None else after + 1
+        high, order, where_next = low + PAGE_IDS - 1, "ASC", low + PAGE_IDS - 1
+        ended = high >= last
+    terms, values = rows.condition(matching)
+    sql = f"{rows.JOBS} WHERE j.id BETWEEN ? AND ?{terms} ORDER BY j.id {order}"
+    found = [rows.job(row) for row in connection.execute(sql, (low, high, *values))]
+    return found, None if ended else where_next
+
+
+def history(connection: apsw.Connection, wanted: JobId) -> Sequence[Event]:
+    """See `OperatorStore.history`."""
+    found = connection.execute(f"{rows.EVENTS} WHERE job = ? ORDER BY seq", (wanted,))
+    return [rows.event(row) for row in found]
+
+
+def pool_jobs(connection: apsw.Connection, target: Target) -> Sequence[Job]:
+    """See `OperatorStore.pool_jobs`."""
+    region, project, name = target.pool
+    return [rows.job(row) for row in connection.execute(_POOL_JOBS, (project, region, name))]
+
+
+def counts(connection: apsw.Connection) -> Mapping[JobState, int]:
+    """See `OperatorStore.counts`."""
+    told: dict[JobState, int] = {}
+    sql = "SELECT state, sum(jobs) FROM counts GROUP BY state HAVING sum(jobs) <> 0"
+    for code, number in connection.execute(sql):
+        state = STATES[code]
+        assert state is not None
+        told[state] = number
+    return told
+
+
+def waiting_counts(connection: apsw.Connection) -> Mapping[WaitReason, int]:
+    """See `OperatorStore.waiting_counts`."""
+    told: dict[WaitReason, int] = {}
+    for code, number in connection.execute("SELECT reason, jobs FROM counts WHERE reason > 0"):
+        reason = REASONS[code]
+        assert reason is not None
+        if number:
+            told[reason] = number
+    return told
+
+
+def workers(connection: apsw.Connection) -> Sequence[WorkerRow]:
+    """See `OperatorStore.workers`."""
+    found = connection.execute(
+        f"{rows.WORKERS} WHERE dead_us IS NULL"
+        " OR id IN (SELECT worker FROM jobs WHERE worker IS NOT NULL) ORDER BY id"
+    )
+    return [rows.worker(row) for row in found]
+
+
+def buckets(connection: apsw.Connection) -> Mapping[str, Bucket]:
+    """See `OperatorStore.buckets`."""
+    return {row[0]: rows.bucket(row) for row in connection.execute(rows.BUCKETS)}
+
+
+def results_after(connection: apsw.Connection, worker: WorkerId, seq: int) -> Sequence[Result]:
+    """See `WorkStore.results_after`."""
+    found = connection.execute(_RESULTS, (worker, seq))
+    return [Result(seq=row[0], worker_name=row[1], job=rows.job(row[2:])) for row in found]
+
+
+def next_due_us(connection: apsw.Connection) -> int | None:
+    """See `WorkStore.next_due_us`."""
+    return _one(connection, NEXT_DUE)
+
+
+def open_jobs(connection: apsw.Connection) -> int:
+    """See `WorkStore.open_jobs`."""
+    return _one(connection, "SELECT sum(jobs) FROM counts WHERE state <= ?", (LAST_OPEN,)) or 0
+
+
+def intake_position(connection: apsw.Connection, source: str, digest: str) -> int:
+    """See `IntakeStore.intake_position`."""
+    return _one(connection, POSITION, (source, digest)) or 0
+
+
+BucketChange = Callable[[Mapping[str, Bucket], int], tuple[Mapping[str, Bucket], object]]
+
+_SET_BUCKET: Final = "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def update_buckets(transaction: Transaction, keys: Sequence[str], change: BucketChange) -> object:
+    """See `LimitStore.update_buckets`; the write lock is the lock of every row."""
+    found = {}
+    for key in keys:
+        row = transaction.row(f"{rows.BUCKETS} WHERE key = ?", (key,))
+        if row is not None:
+            found[key] = rows.bucket(row)
+    changed, answer = change(found, transaction.now_us)
+    transaction.each(_SET_BUCKET, (rows.bucket_cells(key, new) for key, new in changed.items()))
+    return answer

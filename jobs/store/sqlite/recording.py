@@ -1,0 +1,239 @@
+"""Apply what a worker says about a job it holds, and nothing once it holds it no more."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jobs.errors import LeaseLostError, NothingMatchedError
+from jobs.model import Job, JobId, JobRequest, Lease, Progress, WorkerId, job_name
+from jobs.states import FINAL_STATES, JobEvent, JobState, WaitReason, next_state
+from jobs.store.protocol import Change
+from jobs.store.schema import (
+    POOL_KEEPING,
+    REASON_CODES,
+    STATE_CODES,
+    STATES,
+    json_text,
+    progress_text,
+)
+from jobs.store.sqlite import rows
+from jobs.store.sqlite.pools import KEEPING_CODES, free
+from jobs.store.sqlite.transaction import Transaction
+
+_HELD_ROW: Final = """
+SELECT state, pool, cancel_asked, created_us, started_us, deadline_us FROM jobs
+ WHERE id = ? AND worker = ? AND fence = ?
+"""
+# Three statements, because SQLite rewrites every index that names a column it sets.
+_STAY: Final = "UPDATE jobs SET state = ?, progress = ? WHERE id = ?"
+_LEAVE: Final = """
+UPDATE jobs SET state = ?, progress = ?, reason = ?, run_at_us = ?, worker = NULL WHERE id = ?
+"""
+_FINISH: Final = """
+UPDATE jobs SET state = ?, progress = ?, finished_us = ?, open = 0, worker = NULL WHERE id = ?
+"""
+_ADD_RESULT: Final = """
+INSERT INTO results(worker, seq, job)
+SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM results WHERE worker = ?1
+"""
+# A number comes back when it turned out that nothing had been sent.
+_OPEN_ATTEMPT: Final = """
+INSERT INTO attempts(job, n, fence, worker, intended_us, sent_us, not_before_us, before, inputs)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE
+   SET fence = excluded.fence, worker = excluded.worker, intended_us = excluded.intended_us,
+       sent_us = excluded.sent_us, not_before_us = excluded.not_before_us,
+       before = excluded.before, inputs = excluded.inputs,
+       ended_us = NULL, outcome = NULL, http_status = NULL, request_id = NULL
+"""
+_CLOSE_ATTEMPT: Final = """
+UPDATE attempts SET ended_us = ?, outcome = ?, http_status = ?, request_id = ?
+ WHERE job = ? AND outcome IS NULL
+"""
+_NOTE: Final = """
+UPDATE jobs SET progress = ? WHERE id = ? AND worker = ? AND fence = ? RETURNING state
+"""
+_JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
+_IN_HAND_OF: Final = "SELECT id, state, pool FROM jobs WHERE worker = ? ORDER BY id"
+_LET_GO: Final = "UPDATE jobs SET state = ?, worker = NULL WHERE id = ?"
+_CANCEL_ROW: Final = "SELECT state, reason, pool FROM jobs WHERE id = ?"
+_CANCEL: Final = """
+UPDATE jobs SET state = ?, reason = 0, run_at_us = NULL, finished_us = ?, open = 0 WHERE id = ?
+"""
+_ASK_TO_CANCEL: Final = "UPDATE jobs SET cancel_asked = 1 WHERE id = ? AND cancel_asked = 0"
+
+LEAVING: Final = frozenset({JobEvent.HANDED_BACK, JobEvent.LEASE_LOST})
+"""Events after which the worker has the job no longer, though its state may be the same."""
+
+
+def job_of(transaction: Transaction, job: int) -> Job | None:
+    """Return the job as this transaction sees it."""
+    row = transaction.row(_JOB, (job,))
+    return None if row is None else rows.job(row)
+
+
+def _request_of(transaction: Transaction, job: int) -> JobRequest:
+    known = transaction.memory.requests
+    if job not in known:
+        row = transaction.row(_JOB, (job,))
+        assert row is not None
+        known[job] = rows.request(row)
+    return known[job]
+
+
+def _lease_lost(lease: Lease) -> LeaseLostError:
+    return LeaseLostError(
+        f"worker {lease.worker} holds {job_name(lease.job)} no longer",
+        job=lease.job,
+        worker=lease.worker,
+    )
+
+
+def record(transaction: Transaction, change: Change) -> Job:
+    """See `WorkStore.record`."""
+    lease, event, progress = change.lease, change.event, change.progress
+    row = transaction.row(_HELD_ROW, (lease.job, lease.worker, lease.fence))
+    if row is None:
+        raise _lease_lost(lease)
+    old = STATES[row[0]]
+    assert old is not None
+    new = next_state(old, event)
+    reason, run_at_us = _wait(change) if new is JobState.WAITING else (None, None)
+    stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and event not in LEAVING
+    request = _request_of(transaction, lease.job)
+    final = new in FINAL_STATES
+    _write_move(transaction, change, new, reason, run_at_us)
+    _write_attempt(transaction, change, old)
+    code, reason_code = STATE_CODES[new], REASON_CODES[reason]
+    transaction.moved((row[0], 0), (code, reason_code))
+    transaction.happened(lease.job, event, new, _told(change, reason))
+    if not stays:
+        transaction.memory.requests.pop(lease.job, None)
+    if final or (new is JobState.WAITING and reason not in POOL_KEEPING):
+        free(transaction, row[1], lease.job)
+    return Job(
+        id=lease.job,
+        request=request,
+        state=new,
+        created_us=row[3],
+        reason=reason,
+        run_at_us=run_at_us,
+        started_us=row[4],
+        deadline_us=row[5],
+        finished_us=transaction.now_us if final else None,
+        fence=lease.fence,
+        worker=lease.worker if stays else None,
+        cancel_asked=bool(row[2]),
+        progress=progress,
+    )
+
+
+_OUT_OF_HAND: Final = frozenset({JobState.WAITING, JobState.READY})
+
+
+def _wait(change: Change) -> tuple[WaitReason, int | None]:
+    """Return why and until when the job waits.
+
+    Raises:
+        ValueError: If nobody could ever tell why it waits, or nothing would wake it.
+    """
+    if change.reason is None:
+        raise ValueError("a move to waiting needs a reason")
+    if change.reason in POOL_KEEPING and change.run_at_us is None:
+        raise ValueError(f"a wait for {change.reason} keeps the pool and so needs an end")
+    return change.reason, change.run_at_us
+
+
+def _write_move(
+    transaction: Transaction,
+    change: Change,
+    new: JobState,
+    reason: WaitReason | None,
+    run_at_us: int | None,
+) -> None:
+    job, code, progress = change.lease.job, STATE_CODES[new], progress_text(change.progress)
+    if new in FINAL_STATES:
+        transaction.change(_FINISH, (code, progress, transaction.now_us, job))
+        transaction.change(_ADD_RESULT, (change.lease.worker, job))
+    elif new in _OUT_OF_HAND or change.event in LEAVING:
+        transaction.change(_LEAVE, (code, progress, REASON_CODES[reason], run_at_us, job))
+    else:
+        transaction.change(_STAY, (code, progress, job))
+
+
+def _write_attempt(transaction: Transaction, change: Change, old: JobState) -> None:
+    lease, progress = change.lease, change.progress
+    if change.event is JobEvent.INTENDED:
+        before = None if progress.before is None else json_text(progress.before)
+        inputs = None if progress.inputs is None else json_text(progress.inputs)
+        who = (lease.job, progress.sends, lease.fence, lease.worker, transaction.now_us)
+        sent = (progress.sent_us, progress.not_before_us, before, inputs)
+        transaction.change(_OPEN_ATTEMPT, (*who, *sent))
+    elif old is JobState.SENDING:
+        answer = (progress.http_status, progress.cloud_request_id)
+        ended = (transaction.now_us, change.event, *answer, lease.job)
+        transaction.change(_CLOSE_ATTEMPT, ended)
+
+
+def _told(change: Change, reason: WaitReason | None) -> str | None:
+    """Return what the history says beside the event; a wait always says why and until when."""
+    if reason is None:
+        return json_text(change.data) if change.data else None
+    return json_text({"reason": reason, "run_at_us": change.run_at_us, **change.data})
+
+
+def note(
+    transaction: Transaction, lease: Lease, progress: Progress, data: Mapping[str, Any]
+) -> None:
+    """See `WorkStore.note`."""
+    bindings = (progress_text(progress), lease.job, lease.worker, lease.fence)
+    row = transaction.row(_NOTE, bindings)
+    if row is None:
+        raise _lease_lost(lease)
+    state = STATES[row[0]]
+    assert state is not None
+    transaction.happened(lease.job, "seen", state, json_text(data) if data else None)
+
+
+def let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
+    """Free what a worker that has gone held; see `WorkStore.rescue`."""
+    freed = []
+    data = json_text({"worker": worker})
+    for job, code, _ in transaction.rows(_IN_HAND_OF, (worker,)).fetchall():
+        old = STATES[code]
+        assert old is not None
+        new = next_state(old, JobEvent.LEASE_LOST)
+        transaction.change(_LET_GO, (STATE_CODES[new], job))
+        if old is JobState.SENDING:
+            ended = (transaction.now_us, JobEvent.LEASE_LOST, None, None, job)
+            transaction.change(_CLOSE_ATTEMPT, ended)
+        transaction.moved((code, 0), (STATE_CODES[new], 0))
+        transaction.happened(job, JobEvent.LEASE_LOST, new, data)
+        transaction.memory.requests.pop(job, None)
+        freed.append(JobId(job))
+    return freed
+
+
+def cancel(transaction: Transaction, job: JobId, by: str) -> Job:
+    """See `OperatorStore.cancel`.
+
+    Raises:
+        NothingMatchedError: If there is no such job.
+    """
+    row = transaction.row(_CANCEL_ROW, (job,))
+    if row is None:
+        raise NothingMatchedError(f"there is no {job_name(job)}", job=job)
+    state, reason, pool = STATES[row[0]], row[1], row[2]
+    data = json_text({"by": by})
+    if state in _OUT_OF_HAND:
+        assert state is not None
+        new = next_state(state, JobEvent.CANCELLED)
+        transaction.change(_CANCEL, (STATE_CODES[new], transaction.now_us, job))
+        transaction.moved((row[0], reason), (STATE_CODES[new], 0))
+        transaction.happened(job, JobEvent.CANCELLED, new, data)
+        if state is JobState.READY or reason in KEEPING_CODES:
+            free(transaction, pool, job)
+    elif state is JobState.CHECKING and transaction.change(_ASK_TO_CANCEL, (job,)):
+        transaction.happened(job, "cancel-asked", state, data)
+    now = job_of(transaction, job)
+    assert now is not None
+    return now

@@ -1,0 +1,300 @@
+"""The one place where parts are put together: settings in, a running worker out.
+
+Nothing here decides anything.  Every other module takes what it needs as arguments, so that
+tests and rehearsals can put the same parts together differently.
+"""
+
+import hashlib
+import os
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from config.addresses import StoreEngine
+from config.settings import Auth, CloudSettings, ReadFirst, Settings, StoreSettings
+from jobs.clock import Clock, SystemClock
+from jobs.decide import Rules
+from jobs.errors import ConfigError, PlugwaveError
+from jobs.states import HELD_STATES
+from jobs.store.protocol import Store, WorkerInfo
+from jobs.store.sqlite.engine import open_sqlite
+from worker.calls import CallCounts
+from worker.executor import Executor
+from worker.lease import WorkerLease
+from worker.modelarts.auth import Authorizer, NoAuth, TokenAuth
+from worker.modelarts.client import ModelArtsClient
+from worker.modelarts.transport import Transport, TransportSettings
+from worker.modelarts.urls import Urls
+from worker.reporting import Reporter
+from worker.runner import Runner, RunnerLimits
+from worker.statistics import InHand, WorkerStatistics
+from worker.switchboard import Account, Switchboard
+from worker.troubles import Troubles
+
+LOOK_EVERY_S = 0.5
+"""How often the figures that live in the store are read anew for progress lines."""
+
+
+@asynccontextmanager
+async def opened_store(
+    settings: StoreSettings, clock: Clock | None = None, *, read_only: bool = False
+) -> AsyncIterator[Store]:
+    """Open the store that the settings name, and close it at the end.
+
+    Raises:
+        StoreError: If it cannot be opened.
+        ConfigError: If this program has no engine for it.
+    """
+    path = settings.sqlite_path
+    if settings.engine is not StoreEngine.SQLITE or path is None:
+        raise ConfigError(
+            f"store.url names {settings.engine.value}, and this program keeps its store in SQLite",
+            do="set store.url to sqlite:///PATH",
+        )
+    store = await open_sqlite(path, clock or SystemClock(), read_only=read_only)
+    try:
+        yield store
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.close()
+
+
+def rules_of(settings: Settings, rng: random.Random) -> Rules:
+    """Return the patience that the settings describe."""
+    cloud = settings.cloud
+    return Rules(
+        settle_s=cloud.settle,
+        poll_first_s=cloud.poll_first,
+        poll_factor=cloud.poll_factor,
+        poll_max_s=cloud.poll_max,
+        stale_after_s=cloud.stale_after,
+        missing_after_s=cloud.missing_after,
+        abnormal_grace_s=cloud.abnormal_grace,
+        attempts=settings.jobs.attempts,
+        read_first=cloud.read_first is ReadFirst.ALWAYS,
+        rng=rng,
+    )
+
+
+def authorizer_of(settings: CloudSettings) -> tuple[str, Authorizer]:
+    """Return how requests prove who we are, with a name for it that is no secret.
+
+    Raises:
+        ConfigError: If no credential is configured.
+    """
+    if settings.auth is Auth.NONE:
+        return "none", NoAuth()
+    if settings.token is not None and settings.auth in {Auth.TOKEN, Auth.AUTO}:
+        token = settings.token.get_secret_value()
+        return f"token-{hashlib.sha256(token.encode()).hexdigest()[:8]}", TokenAuth(token)
+    raise ConfigError(
+        "no credential is configured",
+        why=f"cloud.auth is {settings.auth.value} and cloud.token is not set",
+        do="set PLUGWAVE_CLOUD__TOKEN_FILE, or cloud.auth = none for a simulator on this machine",
+    )
+
+
+def _tls(settings: CloudSettings) -> ssl.SSLContext | None:
+    if settings.ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(settings.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"cloud.ca_file {settings.ca_file} cannot be used: {error}") from None
+
+
+class Work:
+    """One worker process: `run` works until drained or empty, `statistics` tells how it goes."""
+
+    def __init__(self, settings: Settings, *, slots: int | None, until_empty: bool) -> None:
+        """Take the settings; *slots* overrides ``worker.slots``.
+
+        Raises:
+            ConfigError: If no credential is configured.
+        """
+        self._settings = settings
+        self._slots = slots or settings.worker.slots
+        self._until_empty = until_empty
+        self._clock: Clock = SystemClock()
+        self._credential, self._authorizer = authorizer_of(settings.cloud)
+        self._troubles = Troubles(self._clock)
+        self._counts = CallCounts(self._troubles)
+        self._started = self._clock.monotonic()
+        self._runner: Runner | None = None
+        self._executor: Executor | None = None
+        self._switchboard: Switchboard | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._figures = WorkerStatistics(
+            worker=self.name, running_s=0.0, slots=self._slots, open_jobs=0
+        )
+        self._stop_asked = False
+
+    @property
+    def name(self) -> str:
+        """What this worker is called."""
+        return self._settings.worker.name or f"{socket.gethostname()}-{os.getpid()}"
+
+    def stop(self) -> None:
+        """Drain: finish the requests on the wire, hand everything back, leave."""
+        self._stop_asked = True
+        if self._runner is not None:
+            self._runner.stop()
+
+    def kill(self) -> None:
+        """Leave at once; what was sent and not answered is read by the next worker."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def run(self) -> None:
+        """Work until drained, or until the queue is empty when that was asked for.
+
+        Raises:
+            PlugwaveError: What ended the work early; jobs stay safe in the store.
+        """
+        try:
+            with anyio.CancelScope() as scope:
+                self._scope = scope
+                async with opened_store(self._settings.store, self._clock) as store:
+                    await self._run(store)
+        except BaseExceptionGroup as group:
+            raise _first_of(group) from None
+
+    async def _run(self, store: Store) -> None:
+        cloud = self._settings.cloud
+        transport = Transport(
+            self._clock, TransportSettings(trust_env=cloud.trust_env, tls=_tls(cloud))
+        )
+        async with transport, anyio.create_task_group() as tasks:
+            urls = Urls(cloud.endpoint, cloud.endpoints)
+            client = ModelArtsClient(transport, urls, self._authorizer, self._clock)
+            lease = self._new_lease(store)
+            switchboard = Switchboard(
+                Account(client=client, credential=self._credential),
+                cloud,
+                lease,
+                self._counts,
+                store=store,
+                tasks=tasks,
+            )
+            self._switchboard = switchboard
+            rng = random.Random()  # noqa: S311 - jitter, not a secret
+            self._executor = Executor(store, self._clock, rules_of(self._settings, rng))
+            self._runner = self._new_runner(store, lease, switchboard, self._executor)
+            if self._stop_asked:
+                self._runner.stop()
+            tasks.start_soon(self._look_at_store, store, name="figures")
+            await self._runner.run()
+            await self._refresh(store)
+            tasks.cancel_scope.cancel()
+
+    def _new_lease(self, store: Store) -> WorkerLease:
+        worker = self._settings.worker
+        return WorkerLease(
+            store,
+            self._clock,
+            lease_s=worker.lease,
+            heartbeat_s=worker.effective_heartbeat,
+            fence_after_s=worker.self_fence_after,
+        )
+
+    def _new_runner(
+        self, store: Store, lease: WorkerLease, switchboard: Switchboard, executor: Executor
+    ) -> Runner:
+        settings = self._settings
+        limits = RunnerLimits(
+            slots=self._slots,
+            lease_s=settings.worker.lease,
+            deadline_s=settings.jobs.deadline,
+            drain_s=settings.worker.drain,
+            # Others may still have a request on the wire until its time-out.
+            rescue_grace_s=settings.cloud.request_timeout,
+            unreachable_after_s=settings.cloud.unreachable_after,
+            until_empty=self._until_empty,
+        )
+        return Runner(
+            store,
+            executor,
+            lease,
+            Reporter(store, self._report_folder()),
+            self._troubles,
+            limits,
+            clock=self._clock,
+            info=WorkerInfo(name=self.name, host=socket.gethostname(), pid=os.getpid()),
+            calls_for=switchboard.calls_for,
+            close_turns=switchboard.close,
+        )
+
+    def _report_folder(self) -> Path:
+        path = self._settings.store.sqlite_path
+        assert path is not None  # `opened_store` has refused every other engine
+        return path.with_name(path.name + ".results")
+
+    async def _look_at_store(self, store: Store) -> None:
+        while True:
+            await self._refresh(store)
+            await self._clock.sleep(LOOK_EVERY_S)
+
+    async def _refresh(self, store: Store) -> None:
+        open_jobs = await store.open_jobs()
+        waiting = await store.waiting_counts()
+        self._figures = WorkerStatistics(
+            worker=self.name,
+            running_s=0.0,
+            slots=self._slots,
+            open_jobs=open_jobs,
+            waiting=waiting,
+        )
+
+    def statistics(self) -> WorkerStatistics:
+        """Return the figures of this worker as they are now."""
+        runner, executor, board = self._runner, self._executor, self._switchboard
+        now = self._clock.monotonic()
+        limiters = board.limiters if board is not None else []
+        held = list(runner.hand) if runner is not None else []
+        in_hand = tuple(
+            InHand(
+                job=one.job.id,
+                pool_name=one.job.request.target.pool_name,
+                plugin=one.job.request.plugin.name,
+                version_from=one.job.progress.version_from,
+                version_to=one.job.progress.version or one.job.request.plugin.version,
+                state=one.job.state,
+                phase=one.job.progress.phase,
+                since_s=now - one.claimed_at,
+                attempt=one.job.progress.sends,
+            )
+            for one in sorted(held, key=lambda one: one.claimed_at)
+            if one.job.state in HELD_STATES
+        )
+        return WorkerStatistics(
+            worker=self.name,
+            running_s=now - self._started,
+            slots=self._slots,
+            in_hand=in_hand,
+            ended=dict(runner.ended) if runner is not None else {},
+            open_jobs=self._figures.open_jobs,
+            waiting=self._figures.waiting,
+            calls=self._counts.calls,
+            throttled=self._counts.throttled,
+            lost_answers=executor.lost_answers if executor is not None else 0,
+            rate=sum(limiter.rate_per_s() for limiter in limiters),
+            rate_limit=sum(limiter.limit_per_s for limiter in limiters),
+            draining=runner.draining if runner is not None else self._stop_asked,
+            trouble=self._troubles.sentence(),
+        )
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that a person should hear of: our own first, else the first bug."""
+    own, others = group.split(PlugwaveError)
+    found: BaseException = own if own is not None else group
+    if own is None and others is not None:
+        found = others
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

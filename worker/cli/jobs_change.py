@@ -1,0 +1,237 @@
+"""`plugwave jobs retry` and `cancel`: change what is queued, and say what happened to each."""
+
+import getpass
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final
+
+import click
+
+from jobs.again import RETRY_OF, RETRYABLE, retry_request, why_not_retryable
+from jobs.errors import NothingMatchedError, UsageError
+from jobs.model import Job, JobId, job_name
+from jobs.report import EXIT_PARTIAL
+from jobs.states import FINAL_STATES, JobState
+from jobs.store.protocol import JobFilter, Store, Verdict
+from worker.cli.arguments import JobType, StateType, merged_states
+from worker.cli.choices import Choices
+from worker.cli.console import Console
+from worker.cli.jobs_read import existing
+from worker.cli.lazy import PlugwaveCommand
+from worker.cli.printing import streamed
+from worker.cli.session import run_async, writing
+
+CHUNK: Final = 500
+"""Retries that are enqueued in one transaction."""
+
+
+class Told:
+    """Prints what happened to each job, in the form that was asked for."""
+
+    def __init__(self, console: Console, write: Any | None) -> None:  # noqa: ANN401 - what `streamed` yields
+        self._console = console
+        self._write = write
+
+    def tell(self, text: str, fields: dict[str, Any]) -> None:
+        """Print one line: *text* for a person, *fields* as JSON, the job's name with name."""
+        if self._write is not None:
+            self._write({**fields, "text": text})
+        elif self._console.choices.output == "name":
+            name = fields.get("retry") or fields["job"]
+            self._console.out(str(name))
+        else:
+            self._console.out(text)
+
+
+@click.command(cls=PlugwaveCommand)
+@click.argument("jobs", type=JobType(), nargs=-1)
+@click.option("--state", "states", type=StateType(), multiple=True, help="All jobs in this state.")
+@click.option("--cause", help="Only jobs with this cause.")
+@click.option("--dry-run", is_flag=True, help="Say what would be queued, change nothing.")
+@click.pass_obj
+def retry(
+    choices: Choices,
+    jobs: tuple[JobId, ...],
+    states: tuple[frozenset[JobState], ...],
+    cause: str | None,
+    dry_run: bool,  # noqa: FBT001 - click hands over flags by name
+) -> None:
+    """Queue new jobs for jobs that ended badly.
+
+    A final state stays final: a retry is a new job with the old content.  Asking again
+    names the retry that is there already.
+    """
+    if bool(jobs) == bool(states or cause):
+        raise UsageError(
+            "name the jobs to retry, or a --state or --cause, not both",
+            do="plugwave jobs retry job-42, or plugwave jobs retry --state failed",
+        )
+    wanted = merged_states(states) or RETRYABLE
+    if wanted - RETRYABLE:
+        known = ", ".join(sorted(RETRYABLE))
+        raise UsageError(f"only jobs that ended badly can be retried: {known}")
+    matching = JobFilter(states=wanted, cause=cause)
+    run_async(_retry, choices, jobs, matching, dry_run)
+
+
+async def _retry(
+    choices: Choices,
+    jobs: Sequence[JobId],
+    matching: JobFilter,
+    dry_run: bool,  # noqa: FBT001 - handed on from the command
+) -> None:
+    console = Console(choices)
+    done = _DryRun() if dry_run else _Retries()
+    async with writing(choices) as store:
+        named = [await existing(store, job) for job in jobs]
+        for job in named:
+            if job.state not in RETRYABLE:
+                raise UsageError(why_not_retryable(job), do=f"plugwave why {job_name(job.id)}")
+        await done.prepare(store)
+        chunks = _chunks_of(named) if jobs else _chunks(store, matching)
+        if console.structured:
+            with streamed(console, "retries", "items") as write:
+                told = await done.run(store, chunks, Told(console, write))
+        else:
+            told = await done.run(store, chunks, Told(console, None))
+    if not told:
+        raise NothingMatchedError("no job matches", do="plugwave jobs list --state failed")
+    console.say(done.summary())
+
+
+async def _chunks(store: Store, matching: JobFilter) -> AsyncIterator[Sequence[Job]]:
+    """Yield the matching jobs, oldest first; those that the retry itself adds do not match."""
+    chunk: list[Job] = []
+    async for job in store.jobs(matching, newest_first=False):
+        chunk.append(job)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+async def _chunks_of(jobs: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
+    for start in range(0, len(jobs), CHUNK):
+        yield jobs[start : start + CHUNK]
+
+
+class _Retries:
+    """Enqueues the retries and counts them."""
+
+    def __init__(self) -> None:
+        self.created = 0
+        self.there = 0
+
+    async def prepare(self, store: Store) -> None:
+        """Nothing to look up: the store itself knows a retry by its key."""
+
+    async def run(self, store: Store, chunks: AsyncIterator[Sequence[Job]], told: Told) -> int:
+        """Enqueue one retry for each job and return how many jobs there were."""
+        async for chunk in chunks:
+            answers = await store.enqueue([retry_request(job) for job in chunk])
+            for job, answer in zip(chunk, answers, strict=True):
+                new = answer.verdict is Verdict.CREATED
+                self._tell(job, answer.job, told, new=new)
+        return self.created + self.there
+
+    def _tell(self, job: Job, retried_as: JobId, told: Told, *, new: bool) -> None:
+        self.created += new
+        self.there += not new
+        words = "retried as" if new else "already retried as"
+        told.tell(
+            f"{job_name(job.id)} {words} {job_name(retried_as)}",
+            {"job": job_name(job.id), "retry": job_name(retried_as), "created": new},
+        )
+
+    def summary(self) -> str:
+        """Return the last line."""
+        return f"{self.created} queued again, {self.there} had been retried before"
+
+
+class _DryRun(_Retries):
+    """Tells what `_Retries` would do, and writes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._retried: dict[str, JobId] = {}
+
+    async def prepare(self, store: Store) -> None:
+        """Look for the retries that exist, by their label."""
+        async for job in store.jobs(JobFilter(), newest_first=False):
+            old = job.request.labels.get(RETRY_OF)
+            if old is not None:
+                self._retried[old] = job.id
+
+    async def run(self, store: Store, chunks: AsyncIterator[Sequence[Job]], told: Told) -> int:
+        """Tell of each job and return how many there were."""
+        async for chunk in chunks:
+            for job in chunk:
+                there = self._retried.get(job_name(job.id))
+                if there is not None:
+                    self._tell(job, there, told, new=False)
+                    continue
+                self.created += 1
+                told.tell(
+                    f"{job_name(job.id)} would be retried",
+                    {"job": job_name(job.id), "retry": None, "created": False},
+                )
+        return self.created + self.there
+
+    def summary(self) -> str:
+        """Return the last line."""
+        return f"dry run: {self.created} would be queued again, nothing was changed"
+
+
+@click.command(cls=PlugwaveCommand)
+@click.argument("jobs", type=JobType(), nargs=-1, required=True)
+@click.pass_obj
+def cancel(choices: Choices, jobs: tuple[JobId, ...]) -> int:
+    """Cancel jobs that were not sent yet; say what happened to each.
+
+    Repeatable.  Leaves with 3 when a job could not be cancelled any more.
+    """
+    return run_async(_cancel, choices, jobs)
+
+
+async def _cancel(choices: Choices, jobs: Iterable[JobId]) -> int:
+    console = Console(choices)
+    async with writing(choices) as store:
+        found = [await existing(store, job) for job in jobs]
+        if console.structured:
+            with streamed(console, "cancels", "items") as write:
+                results = [await _cancel_one(store, job, Told(console, write)) for job in found]
+        else:
+            results = [await _cancel_one(store, job, Told(console, None)) for job in found]
+    return 0 if all(results) else EXIT_PARTIAL
+
+
+async def _cancel_one(store: Store, before: Job, told: Told) -> bool:
+    """Cancel one job, tell what happened, and return whether it will not be sent."""
+    after = await store.cancel(before.id, by=_who())
+    word, text = cancel_words(before, after)
+    name = job_name(before.id)
+    told.tell(f"{name} {text}", {"job": name, "result": word, "state": after.state.value})
+    return word in {"cancelled", "already-cancelled", "stopping"}
+
+
+def cancel_words(before: Job, after: Job) -> tuple[str, str]:
+    """Return what a cancel did, as a stable word and as a sentence."""
+    if before.state is JobState.CANCELLED:
+        return "already-cancelled", "was already cancelled"
+    if after.state is JobState.CANCELLED:
+        return "cancelled", "cancelled"
+    if after.state in FINAL_STATES:
+        return "final", f"is already final: {after.state}"
+    if after.state is JobState.CHECKING and after.cancel_asked:
+        return "stopping", "will stop before it sends"
+    return "too-late", f"too late, it was sent ({after.state}); it is watched to its end"
+
+
+def _who() -> str:
+    """Return who asks, for the job's history."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user id has no name
+        user = "cli"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,145 @@
+"""Which cloud a job talks to: one client, one limiter and one row of calls per endpoint.
+
+Made when the first job of an endpoint comes, so that a worker of one region opens one
+connection pool and runs one limiter.
+"""
+
+from dataclasses import dataclass, replace
+
+from anyio.abc import TaskGroup
+
+from config.settings import CloudSettings
+from jobs.decide import Offered
+from jobs.errors import ConfigError
+from jobs.model import Job, PluginWish, PoolRead, Target
+from jobs.outcomes import Answer
+from jobs.pacing import Limit, Pace
+from jobs.store.protocol import LimitStore
+from worker.calls import CallCounts, Calls
+from worker.cloud import Cloud, Gate
+from worker.lease import WorkerLease
+from worker.limiter import Limiter
+from worker.modelarts.client import ModelArtsClient
+from worker.modelarts.faults import NotSendableError
+from worker.modelarts.models import plugin_body
+from worker.modelarts.urls import Urls
+
+
+def limit_of(rate: float) -> Limit:
+    """Return *rate* requests a second as a limit; below one, a window that holds exactly one."""
+    return Limit(count=int(rate)) if rate >= 1 else Limit(count=1, window_s=1 / rate)
+
+
+class ModelArtsCloud:
+    """The ModelArts client, as the executor sees it: one endpoint, region filled in."""
+
+    def __init__(self, client: ModelArtsClient, endpoint: str, region: str | None) -> None:
+        self._client = client
+        self._region = region
+        self.endpoint = endpoint
+
+    async def create(
+        self, target: Target, wish: PluginWish, *, gate: Gate, timeout_s: float
+    ) -> Answer:
+        """Send the install or upgrade; *wish* carries the full inputs."""
+        body = plugin_body(wish.name, version=wish.version, inputs=wish.inputs)
+        return await self._client.create(self._at(target), body, gate=gate, timeout_s=timeout_s)
+
+    async def list_plugins(
+        self, target: Target, *, gate: Gate, timeout_s: float
+    ) -> PoolRead | Answer:
+        """Read the pool's plug-ins."""
+        return await self._client.list_plugins(self._at(target), gate=gate, timeout_s=timeout_s)
+
+    async def offers(
+        self, target: Target, plugin: str, *, gate: Gate, timeout_s: float
+    ) -> Offered | Answer:
+        """Read what the template offers this pool."""
+        found = await self._client.templates(
+            self._at(target), plugin, gate=gate, timeout_s=timeout_s
+        )
+        if isinstance(found, Answer):
+            return found
+        template = next((one for one in found if one.name == plugin), None)
+        if template is None or not template.versions:
+            return Offered(versions=())
+        return Offered(
+            versions=[one.version for one in template.versions],
+            defaults={one.version: one.default_inputs or {} for one in template.versions},
+        )
+
+    def _at(self, target: Target) -> Target:
+        return target if target.region is not None else replace(target, region=self._region)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A client with the name of the credential it sends as; the name is no secret."""
+
+    client: ModelArtsClient
+    credential: str
+
+
+class Switchboard:
+    """Finds the calls for a job."""
+
+    def __init__(
+        self,
+        account: Account,
+        settings: CloudSettings,
+        lease: WorkerLease,
+        counts: CallCounts,
+        *,
+        store: LimitStore,
+        tasks: TaskGroup,
+    ) -> None:
+        self._account = account
+        self._settings = settings
+        self._lease = lease
+        self._counts = counts
+        self._store = store
+        self._tasks = tasks
+        self._urls = Urls(settings.endpoint, settings.endpoints)
+        self._calls: dict[str, Calls] = {}
+        self._closed = False
+
+    @property
+    def limiters(self) -> list[Limiter]:
+        """The limiters in use."""
+        return [calls.limiter for calls in self._calls.values()]
+
+    def calls_for(self, job: Job) -> Calls | None:
+        """Return the calls of the job's endpoint; None when no endpoint is known for it."""
+        region = job.request.target.region or self._settings.region
+        try:
+            endpoint = str(self._urls.endpoint(region))
+        except (NotSendableError, ConfigError):
+            return None
+        calls = self._calls.get(endpoint)
+        if calls is None:
+            calls = self._connect(endpoint)
+            self._calls[endpoint] = calls
+        return calls
+
+    def close(self) -> None:
+        """Refuse every request that has no turn yet: the worker drains."""
+        self._closed = True
+        for limiter in self.limiters:
+            limiter.close()
+
+    def _connect(self, endpoint: str) -> Calls:
+        settings = self._settings
+        cloud: Cloud = ModelArtsCloud(self._account.client, endpoint, settings.region)
+        own = settings.rate_per_project
+        limiter = Limiter(
+            f"{self._account.credential}|{endpoint}",
+            Pace(limit=limit_of(settings.rate), jitter_s=settings.jitter, burst=settings.burst),
+            store=self._store,
+            clock=self._counts.troubles.clock,
+            max_in_flight=settings.max_in_flight,
+            project_pace=Pace(limit=limit_of(own), jitter_s=settings.jitter) if own else None,
+        )
+        if self._closed:
+            limiter.close()
+        self._tasks.start_soon(limiter.run, name=f"limiter {endpoint}")
+        return Calls(cloud, limiter, self._lease, self._counts, timeout_s=settings.request_timeout)
