@@ -34,7 +34,7 @@ class StoreEngine(StrEnum):
 
 
 def checked_endpoint(text: str) -> str:
-    """Return the endpoint as ``scheme://host[:port]``, in lower case and without a slash at its end.
+    """Return the endpoint as ``scheme://host[:port]`` in lower case, without a slash at its end.
 
     Raises:
         ValueError: If it has a path, query or user, or is plain http to another machine.

@@ -69,22 +69,15 @@ def settings_reference() -> list[Reference]:
 
 def value_text(key: Key, value: object) -> str:
     """Return *value* as a file would write it, secrets left out."""
-    match value:
-        case None:
-            return str(_extra(key).get("shown", NONE))
-        case SecretStr():
-            whole = value.get_secret_value()
-            return mask_text(whole) if _extra(key).get("address") else HIDDEN
-        case Enum():
-            return str(value.value)
-        case bool():
-            return str(value).lower()
-        case float() if is_duration(key.field):
-            return seconds_text(value)
-        case float():
-            return f"{value:.12g}"
-        case _:
-            return str(value) if value else NONE
+    if isinstance(value, SecretStr):
+        return mask_text(value.get_secret_value()) if _extra(key).get("address") else HIDDEN
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, float):
+        return seconds_text(value) if is_duration(key.field) else f"{value:.12g}"
+    return str(value) if value else str(_extra(key).get("shown", NONE))
 
 
 def seconds_text(seconds: float) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final, get_args, get_origin
+from typing import Final, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -69,7 +69,7 @@ def all_keys() -> Mapping[KeyPath, Key]:
     )
 
 
-def _mentions(annotation: Any, wanted: type) -> bool:
+def _mentions(annotation: object, wanted: type) -> bool:
     if annotation is wanted or get_origin(annotation) is wanted:
         return True
     return any(_mentions(part, wanted) for part in get_args(annotation))

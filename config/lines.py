@@ -8,12 +8,14 @@ more for the secrets that are known.
 The work is ordered by what is usual: a plain short value costs three cheap checks.
 """
 
+import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
@@ -88,48 +90,49 @@ class LinePipeline:
     def _text(self, text: str) -> str:
         return clean_text(self._redactor.text(text), VALUE_LIMIT)
 
-    def _value(self, value: object, depth: int) -> Any:
-        """Return *value* as plain JSON data; exact types first, they are most of what comes."""
-        kind = type(value)
-        if value is None or kind is float or kind is bool:
-            return value
-        if isinstance(value, int):
-            # Also turns an IntEnum into its number; JSON readers take 64 bits.
-            return int(value) if -(2**63) <= value < 2**63 else str(int(value))
+    def _value(self, value: object, depth: int) -> object:
+        """Return *value* as plain JSON data; what is usual comes first."""
         if isinstance(value, Enum):
             value = value.value
-        if isinstance(value, str) and _is_plain(value):
-            return str(value)
-        match value:
-            case str() | date() | UUID() | PurePath():
-                return self._text(str(value))
-            case float():
-                return float(value)
-            case BaseException():
-                # Unlike str(), this survives an exception whose own text fails.
-                return self._text("".join(traceback.format_exception_only(value)))
-            case Mapping() | list() | tuple() | set() | frozenset() if depth < DEPTH_LIMIT:
-                return self._container(value, depth + 1)
-            case _:
-                return f"<{type(value).__name__}>"
+        if value is None or isinstance(value, float):
+            return value
+        if isinstance(value, int):
+            # JSON readers take 64 bits.
+            return value if -(2**63) <= value < 2**63 else str(value)
+        if isinstance(value, str):
+            return value if _is_plain(value) else self._text(value)
+        if depth < DEPTH_LIMIT and isinstance(value, Mapping | list | tuple | set | frozenset):
+            return self._container(value, depth + 1)
+        return self._described(value)
 
-    def _container(self, value: Any, depth: int) -> Any:
+    def _container(
+        self, value: Mapping[Any, Any] | Collection[object], depth: int
+    ) -> dict[str, object] | list[object]:
         if isinstance(value, Mapping):
-            pairs = list(value.items())[:ITEMS_LIMIT]
+            pairs = islice(value.items(), ITEMS_LIMIT)
             shown = [(_shown_key(str(key)), item) for key, item in pairs]
             return {
                 key: MASK if hidden else self._value(item, depth) for (key, hidden), item in shown
             }
-        return [self._value(item, depth) for item in list(value)[:ITEMS_LIMIT]]
+        return [self._value(item, depth) for item in islice(value, ITEMS_LIMIT)]
 
-    def _traceback(self, info: Any) -> str | None:
+    def _described(self, value: object) -> str:
+        """Return the text of a value of a known kind, only the kind of any other."""
+        if isinstance(value, BaseException):
+            # Unlike str(), this survives an exception whose own text fails.
+            return self._text("".join(traceback.format_exception_only(value)))
+        if isinstance(value, date | UUID | PurePath):
+            return self._text(str(value))
+        return _kind(value)
+
+    def _traceback(self, info: object) -> str | None:
         """Return the traceback that *info* names in structlog's ways, without local variables."""
         if not info:
             return None
         if info is True:
             info = sys.exc_info()
-        error = info if isinstance(info, BaseException) else info[1]
-        if error is None:
+        error = info[1] if isinstance(info, tuple) else info
+        if not isinstance(error, BaseException):
             return None
         text = self._redactor.text("".join(traceback.format_exception(error)))
         if len(text) > TRACEBACK_LIMIT:
@@ -141,12 +144,11 @@ class LinePipeline:
     def _without_known(self, line: Mapping[str, Any]) -> dict[str, Any]:
         fixed = {key: line[key] for key in ("ts", "level", "event")}
         rest = {key: item for key, item in line.items() if key not in fixed}
-        cleared: dict[str, Any] = self._cleared(rest)
-        return fixed | cleared
+        return fixed | {self._redactor.exact(key): self._cleared(rest[key]) for key in rest}
 
-    def _cleared(self, value: Any) -> Any:
+    def _cleared(self, value: object) -> object:
         if isinstance(value, dict):
-            return {self._redactor.exact(key): self._cleared(item) for key, item in value.items()}
+            return {self._redactor.exact(key): self._cleared(value[key]) for key in value}
         if isinstance(value, list):
             return [self._cleared(item) for item in value]
         if isinstance(value, str):
@@ -173,10 +175,13 @@ def _indented(line: str) -> str:
     return " " * min(len(line) - len(text), 40) + clean_text(text, VALUE_LIMIT)
 
 
+_JSON: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATACLASS
+
+
 def json_line(_level: str, fields: Mapping[str, Any], trace: str | None) -> bytes:
     """Return the line as JSON."""
     whole = fields if trace is None else {**fields, "exception": trace}
-    return orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(whole, default=_kind, option=_JSON)
 
 
 _COLOURS: Final = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
@@ -206,10 +211,16 @@ def pretty_line(
 
 
 _LEADING: Final = frozenset({"ts", "level", "event"})
-_NOTHING: Final = (None, "", [], {})
+_QUOTED: Final = re.compile(r'[\s"=]')
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return value if value and " " not in value and '"' not in value else f'"{value}"'
-    return orjson.dumps(value).decode()
+def _shown(value: object) -> str:
+    if isinstance(value, str) and not _QUOTED.search(value):
+        return value
+    return orjson.dumps(value, default=_kind).decode()
+
+
+def _kind(value: object) -> str:
+    """Return the type of what JSON has no form for; never its `repr`."""
+    return f"<{type(value).__name__}>"

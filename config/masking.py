@@ -130,7 +130,7 @@ def _masked_mapping(values: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     }
 
 
-def _masked(value: object, depth: int) -> Any:
+def _masked(value: object, depth: int) -> object:
     if depth > DEPTH_LIMIT:
         return MASK
     if isinstance(value, str):

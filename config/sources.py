@@ -113,13 +113,11 @@ def read_secret(path: Path, origin: str, problems: list[str]) -> str | None:
     try:
         with path.open("rb") as file:
             content = file.read(SECRET_LIMIT_BYTES + 1)
-        text = content.decode().rstrip("\r\n")
     except OSError as error:
         problems.append(f"{origin}: cannot read {path}: {_reason(error)}")
         return None
-    except UnicodeDecodeError:
-        text = ""
-    if not text or len(content) > SECRET_LIMIT_BYTES:
+    text = content.decode(errors="replace").rstrip("\r\n")
+    if not text or "\ufffd" in text or len(content) > SECRET_LIMIT_BYTES:
         problems.append(f"{origin}: {path} does not hold one line of text")
         return None
     return text

@@ -2,14 +2,12 @@
 
 JSONL: one JSON object on each line; empty lines are passed over.  CSV: see `jobs.csvrecords`.
 A record that cannot be read carries its problems and the stream goes on behind it; only what
-makes the whole file unreadable raises.  A line beyond LINE_LIMIT_BYTES is never held whole.
+makes the whole file unreadable raises.
 """
 
-import codecs
 import hashlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +15,20 @@ from typing import BinaryIO, Final, Self
 
 from jobs.csvrecords import CsvTable
 from jobs.errors import InputFileError
-from jobs.linereading import LINE_LIMIT_BYTES, Line, lines_of
-from jobs.requests import Problem, did_you_mean
+from jobs.recordlines import RECORD_LIMIT_BYTES, Record, chunks_of, too_long, without_end
+from jobs.requests import Problem
 from jobs.strictjson import JsonError, loads
 
-__all__ = ["LINE_LIMIT_BYTES", "FileFormat", "Record", "RecordFile", "jsonl_records", "open_records"]
+__all__ = [
+    "RECORD_LIMIT_BYTES",
+    "FileFormat",
+    "Record",
+    "RecordFile",
+    "jsonl_records",
+    "open_records",
+]
 
-_RAW_SHOWN: Final = 1024  # bytes that are kept of a line that is too long
+STANDARD_INPUT: Final = "-"
 
 
 class FileFormat(StrEnum):
@@ -33,69 +38,72 @@ class FileFormat(StrEnum):
     CSV = "csv"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One record of a file.
-
-    Attributes:
-        number: Counts records from 1.
-        line: Counts lines from 1; where the record begins.
-        raw: The bytes as they stand in the file, without the line's end.  It may hold
-            secrets.  Cut short when ``whole`` is False.
-        value: What was read, when there are no problems.
-        problems: Why it could not be read.
-        whole: Whether ``raw`` is all of it.
-    """
-
-    number: int
-    line: int
-    raw: bytes = field(repr=False)
-    value: object = field(default=None, repr=False)
-    problems: tuple[Problem, ...] = ()
-    whole: bool = True
+_SUFFIXES: Final = {
+    ".jsonl": FileFormat.JSONL,
+    ".ndjson": FileFormat.JSONL,
+    ".csv": FileFormat.CSV,
+}
 
 
 def jsonl_records(file: BinaryIO) -> Iterator[Record]:
     """Yield the records of a JSONL file; a byte order mark and CRLF do no harm."""
     number = 0
-    for line in lines_of(file):
-        if line.whole and not line.raw.strip():
+    inside_long_line = False
+    for line, chunk, ends in chunks_of(file):
+        if inside_long_line:
+            inside_long_line = not ends
+            continue
+        raw = without_end(chunk)
+        if ends and (not raw or raw.isspace()):
             continue
         number += 1
-        yield _jsonl_record(number, line)
+        inside_long_line = not ends
+        if len(raw) > RECORD_LIMIT_BYTES:
+            yield too_long(number, line, raw)
+        else:
+            yield _jsonl_record(number, line, raw)
 
 
-def _jsonl_record(number: int, line: Line) -> Record:
-    if not line.whole:
-        problem = Problem(path="", message=f"the line is longer than {LINE_LIMIT_BYTES} bytes")
-        cut = line.raw[:_RAW_SHOWN]
-        return Record(number=number, line=line.number, raw=cut, problems=(problem,), whole=False)
+def _jsonl_record(number: int, line: int, raw: bytes) -> Record:
     try:
-        value = loads(line.raw)
+        return Record(number=number, line=line, raw=raw, value=loads(raw))
     except JsonError as error:
         found = error.problem
-    else:
-        return Record(number=number, line=line.number, raw=line.raw, value=value)
     hint = found.suggestion
-    if line.raw.strip() in {b"[", b"{"}:
-        hint = "write each request whole on one line: jq -c '.[]?' FILE"
+    if raw.strip() in {b"[", b"{"}:
+        hint = "write each request whole on one line; for one JSON list: jq -c '.[]' FILE"
     problem = Problem(path="", message=found.message, suggestion=hint, column=found.column)
-    return Record(number=number, line=line.number, raw=line.raw, problems=(problem,))
+    return Record(number=number, line=line, raw=raw, problems=(problem,))
 
 
 class RecordFile:
-    """An open file of job requests; a context manager.
+    """An open file of job requests; a context manager that closes it.
 
     Attributes:
         name: The path, or ``standard input``.
         format: How it is written.
+        digest: SHA-256 (hex) of the file's bytes, by which a later run finds its place; None
+            when the input cannot be read twice.
     """
 
-    def __init__(self, file: BinaryIO, name: str, file_format: FileFormat) -> None:
+    def __init__(
+        self, file: BinaryIO, name: str, file_format: FileFormat, *, closes: bool = True
+    ) -> None:
+        """Read the file once for its digest, and the header of a CSV file.
+
+        Raises:
+            InputFileError: If the file cannot be read, or its header not be understood.
+        """
         self.name = name
         self.format = file_format
         self._file = file
-        self._table = CsvTable(file) if file_format is FileFormat.CSV else None
+        self._closes = closes
+        try:
+            self.digest = _digest(file)
+            self._table = CsvTable(file) if file_format is FileFormat.CSV else None
+        except (OSError, InputFileError) as error:
+            self.close()
+            raise _about(name, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +114,12 @@ class RecordFile:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, unless it is the standard input."""
+        if self._closes:
+            self._file.close()
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -114,24 +127,66 @@ class RecordFile:
         return self._table.header if self._table else ()
 
     def records(self) -> Iterator[Record]:
-        """Yield the records, once.
+        """Yield the records; to be called once.
 
         Raises:
             InputFileError: If the file cannot be read on.
         """
         try:
-            if self._table is None:
-                yield from jsonl_records(self._file)
-                return
-            for number, row in enumerate(self._table.rows(), start=1):
-                yield Record(
-                    number=number,
-                    line=row.line,
-                    raw=row.raw,
-                    value=row.value,
-                    problems=row.problems,
-                    whole=row.whole,
-                )
-        except OSError as error:
-            message = f"{self.name} cannot be read on: {error.strerror or error}"
-            raise InputFileError(message, file=self.name) from error
+            yield from self._table.records() if self._table else jsonl_records(self._file)
+        except (OSError, InputFileError) as error:
+            raise _about(self.name, error) from error
+
+
+def open_records(
+    path: str | Path, file_format: FileFormat | None = None, *, stdin: BinaryIO | None = None
+) -> RecordFile:
+    """Open a file of job requests.
+
+    Args:
+        path: The file; ``-`` is the standard input.
+        file_format: How it is written; None goes by the suffix (``.jsonl``, ``.ndjson``,
+            ``.csv``) and takes JSONL for any other.
+        stdin: Instead of the process's own standard input.
+
+    Raises:
+        InputFileError: If there is no such file, or it may not be read, or it is no file, or
+            the header of a CSV file is wrong.
+    """
+    if str(path) == STANDARD_INPUT:
+        chosen = file_format or FileFormat.JSONL
+        return RecordFile(stdin or sys.stdin.buffer, "standard input", chosen, closes=False)
+    chosen = file_format or _SUFFIXES.get(Path(path).suffix.lower(), FileFormat.JSONL)
+    try:
+        file = Path(path).open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise _about(str(path), error) from error
+    return RecordFile(file, str(path), chosen)
+
+
+def _digest(file: BinaryIO) -> str | None:
+    """Return the digest of what is left of the file, which is then read from the same place."""
+    if not file.seekable():
+        return None
+    start = file.tell()
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed asks for readinto, which every binary file has
+    file.seek(start)
+    return digest
+
+
+def _about(name: str, error: OSError | ValueError | InputFileError) -> InputFileError:
+    """Return the error for a person, naming the file."""
+    if isinstance(error, InputFileError):
+        facts = {"file": name, **error.facts}
+        return InputFileError(f"{name}: {error}", why=error.why, do=error.do, **facts)
+    match error:
+        case FileNotFoundError():
+            what, do = "there is no such file", "check the path"
+        case IsADirectoryError():
+            what, do = "this is a folder, not a file", "name one of the files in it"
+        case PermissionError():
+            what, do = "the file may not be read", "give this user the right to read it"
+        case _:
+            told = error.strerror if isinstance(error, OSError) else None
+            what, do = f"the file cannot be read: {told or error}", "check the path"
+    return InputFileError(f"{name}: {what}", do=do, file=name)

@@ -185,11 +185,10 @@ class Recap:
         }
 
 
-def count_causes(jobs: Iterable[Job]) -> dict[str, int]:
-    """Return how many of the bad jobs share each cause, most frequent first."""
+def bad_causes(causes: Iterable[str | None]) -> dict[str, int]:
+    """Return how often each cause stands in *causes*, most frequent first."""
     counts: dict[str, int] = {}
-    for job in jobs:
-        if job.state in BAD_STATES:
-            cause = job.progress.cause or "unknown"
-            counts[cause] = counts.get(cause, 0) + 1
+    for cause in causes:
+        word = cause or "unknown"
+        counts[word] = counts.get(word, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -22,7 +22,7 @@ from jobs.decide import Rules
 from jobs.errors import ConfigError, PlugwaveError
 from jobs.states import HELD_STATES
 from jobs.store.protocol import Store, WorkerInfo
-from jobs.store.sqlite.engine import open_sqlite
+from jobs.store.sqlite import open_sqlite
 from worker.calls import CallCounts
 from worker.executor import Executor
 from worker.lease import WorkerLease

@@ -18,8 +18,7 @@ from jobs.errors import BadRequestError
 from jobs.model import InputsBase, PluginSeen, PluginWish, Progress
 from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
 
-STATES: Final = (
-    None,  # codes count from 1
+_STATES: Final = (
     JobState.WAITING,
     JobState.READY,
     JobState.CHECKING,
@@ -33,7 +32,6 @@ STATES: Final = (
     JobState.CANCELLED,
     JobState.UNRESOLVED,
 )
-"""Every state at its code; codes up to LAST_OPEN are open, those above are final."""
 
 REASONS: Final = (
     None,  # 0: does not wait
@@ -53,8 +51,11 @@ REASONS: Final = (
 )
 """Every reason at its code."""
 
+STATES: Final[Mapping[int, JobState]] = MappingProxyType(dict(enumerate(_STATES, start=1)))
+"""Every state by its code; codes up to LAST_OPEN are open, those above are final."""
+
 STATE_CODES: Final[Mapping[JobState, int]] = MappingProxyType(
-    {state: code for code, state in enumerate(STATES) if state is not None}
+    {state: code for code, state in STATES.items()}
 )
 REASON_CODES: Final[Mapping[WaitReason | None, int]] = MappingProxyType(
     {reason: code for code, reason in enumerate(REASONS)}
@@ -96,7 +97,7 @@ def json_text(value: object) -> str:
         ) from None
 
 
-def json_value(text: str | None) -> Any:
+def json_value(text: str | None) -> Any:  # noqa: ANN401 - JSON holds anything
     """Return what `json_text` wrote; None for None."""
     return None if text is None else orjson.loads(text)
 

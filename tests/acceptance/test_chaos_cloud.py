@@ -38,9 +38,9 @@ PROJECT: Final = "p1"
 DNS: Final = "node-local-dns"
 DEFAULTS: Final = {"custom": {"ndots": "5", "search": ""}, "flavor": {"name": "HA"}}
 CUSTOM: Final = {"custom": {"ndots": "8", "search": "x"}, "flavor": {"name": "HA"}}
-LATE_S: Final = 0.4
-PAUSE_S: Final = 0.3
-SETTLE_S: Final = 0.15
+LATE_S: Final = 0.2
+PAUSE_S: Final = 0.15
+SETTLE_S: Final = 0.1
 
 
 def a_state(*pools: str, installed: bool = True) -> dict[str, Any]:
@@ -320,7 +320,8 @@ def test_an_install_is_pending_then_running(tmp_path: Path) -> None:
     assert pending == "Pending"
     [final] = [line for line in record if line["kind"] == "final"]
     assert (final["phase"], final["version"], final["inputs"]) == ("Running", "3", digest(DEFAULTS))
-    assert [json.loads(text) for text in (tmp_path / "cloud.jsonl").open()] == record
+    written = (tmp_path / "cloud.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(text) for text in written] == record
 
 
 def test_inputs_can_be_kept_by_the_cloud(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def job_id(text: str) -> JobId | None:
     return None if match is None else JobId(int(match[1]))
 
 
-class JobType(click.ParamType):
+class JobType(click.ParamType[JobId]):
     """A job, written ``job-42`` or ``42``."""
 
     name = "job"
@@ -34,7 +34,7 @@ class JobType(click.ParamType):
         return found
 
 
-class StateType(click.ParamType):
+class StateType(click.ParamType[frozenset[JobState]]):
     """A job state; ``running`` stands for everything a worker has in hand."""
 
     name = "state"
@@ -56,7 +56,7 @@ class StateType(click.ParamType):
         return frozenset({JobState(value)})
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[float]):
     """A duration in seconds, written ``90s``, ``45m``, ``1h``."""
 
     name = "duration"

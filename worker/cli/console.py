@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, TextIO
+from typing import Final
 
 from jobs.clock import MICROSECONDS, iso
 from jobs.durations import format_duration
@@ -87,9 +87,10 @@ class Console:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
-    def paint(self, text: str, colour: str | None, stream: TextIO | None = None) -> str:
-        """Return *text* in a colour, plain where colours are not wanted."""
-        wanted = takes_colour(stream or sys.stdout, self.choices, self._environ)
+    def paint(self, text: str, colour: str | None, *, stderr: bool = False) -> str:
+        """Return *text* in a colour, plain where the stream takes none."""
+        stream = sys.stderr if stderr else sys.stdout
+        wanted = takes_colour(stream, self.choices, self._environ)
         return painted(text, colour) if wanted and colour is not None else text
 
     def state(self, state: JobState) -> str:

@@ -2,7 +2,17 @@
 
 import getpass
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Final
 
 import click
@@ -43,6 +53,15 @@ class Told:
             self._console.out(text)
 
 
+@contextmanager
+def _telling(console: Console, kind: str) -> Iterator[Told]:
+    if not console.structured:
+        yield Told(console, None)
+        return
+    with streamed(console, kind, "items") as write:
+        yield Told(console, write)
+
+
 @click.command(cls=PlugwaveCommand)
 @click.argument("jobs", type=JobType(), nargs=-1)
 @click.option("--state", "states", type=StateType(), multiple=True, help="All jobs in this state.")
@@ -81,22 +100,26 @@ async def _retry(
     dry_run: bool,  # noqa: FBT001 - handed on from the command
 ) -> None:
     console = Console(choices)
-    done = _DryRun() if dry_run else _Retries()
     async with writing(choices) as store:
         named = [await existing(store, job) for job in jobs]
         for job in named:
             if job.state not in RETRYABLE:
                 raise UsageError(why_not_retryable(job), do=f"plugwave why {job_name(job.id)}")
-        await done.prepare(store)
         chunks = _chunks_of(named) if jobs else _chunks(store, matching)
-        if console.structured:
-            with streamed(console, "retries", "items") as write:
-                told = await done.run(store, chunks, Told(console, write))
-        else:
-            told = await done.run(store, chunks, Told(console, None))
-    if not told:
+        repeat = await _pretended(store) if dry_run else _enqueued(store)
+        with _telling(console, "retries") as told:
+            counts = await _repeat_all(chunks, repeat, told)
+    if not sum(counts.values()):
         raise NothingMatchedError("no job matches", do="plugwave jobs list --state failed")
-    console.say(done.summary())
+    console.say(_summary(counts, dry_run=dry_run))
+
+
+def _summary(counts: Mapping[str, int], *, dry_run: bool) -> str:
+    there = counts.get("there", 0)
+    if dry_run:
+        would = counts.get("would", 0)
+        return f"dry run: {would} would be queued again, {there} had been; nothing was changed"
+    return f"{counts.get('created', 0)} queued again, {there} had been retried before"
 
 
 async def _chunks(store: Store, matching: JobFilter) -> AsyncIterator[Sequence[Job]]:
@@ -116,71 +139,55 @@ async def _chunks_of(jobs: Sequence[Job]) -> AsyncIterator[Sequence[Job]]:
         yield jobs[start : start + CHUNK]
 
 
-class _Retries:
-    """Enqueues the retries and counts them."""
-
-    def __init__(self) -> None:
-        self.created = 0
-        self.there = 0
-
-    async def prepare(self, store: Store) -> None:
-        """Nothing to look up: the store itself knows a retry by its key."""
-
-    async def run(self, store: Store, chunks: AsyncIterator[Sequence[Job]], told: Told) -> int:
-        """Enqueue one retry for each job and return how many jobs there were."""
-        async for chunk in chunks:
-            answers = await store.enqueue([retry_request(job) for job in chunk])
-            for job, answer in zip(chunk, answers, strict=True):
-                new = answer.verdict is Verdict.CREATED
-                self._tell(job, answer.job, told, new=new)
-        return self.created + self.there
-
-    def _tell(self, job: Job, retried_as: JobId, told: Told, *, new: bool) -> None:
-        self.created += new
-        self.there += not new
-        words = "retried as" if new else "already retried as"
-        told.tell(
-            f"{job_name(job.id)} {words} {job_name(retried_as)}",
-            {"job": job_name(job.id), "retry": job_name(retried_as), "created": new},
-        )
-
-    def summary(self) -> str:
-        """Return the last line."""
-        return f"{self.created} queued again, {self.there} had been retried before"
+Repeat = Callable[[Sequence[Job]], Awaitable[Sequence[tuple[str, JobId | None]]]]
+"""For each job ``created``, ``there`` or ``would``, with the job that repeats it."""
 
 
-class _DryRun(_Retries):
-    """Tells what `_Retries` would do, and writes nothing."""
+def _enqueued(store: Store) -> Repeat:
+    async def repeat(chunk: Sequence[Job]) -> Sequence[tuple[str, JobId | None]]:
+        answers = await store.enqueue([retry_request(job) for job in chunk])
+        return [
+            ("created" if answer.verdict is Verdict.CREATED else "there", answer.job)
+            for answer in answers
+        ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._retried: dict[str, JobId] = {}
+    return repeat
 
-    async def prepare(self, store: Store) -> None:
-        """Look for the retries that exist, by their label."""
-        async for job in store.jobs(JobFilter(), newest_first=False):
-            old = job.request.labels.get(RETRY_OF)
-            if old is not None:
-                self._retried[old] = job.id
 
-    async def run(self, store: Store, chunks: AsyncIterator[Sequence[Job]], told: Told) -> int:
-        """Tell of each job and return how many there were."""
-        async for chunk in chunks:
-            for job in chunk:
-                there = self._retried.get(job_name(job.id))
-                if there is not None:
-                    self._tell(job, there, told, new=False)
-                    continue
-                self.created += 1
-                told.tell(
-                    f"{job_name(job.id)} would be retried",
-                    {"job": job_name(job.id), "retry": None, "created": False},
-                )
-        return self.created + self.there
+async def _pretended(store: Store) -> Repeat:
+    """Return what tells of each job and writes nothing; retries are known by their label."""
+    retried: dict[str, JobId] = {}
+    async for job in store.jobs(JobFilter(), newest_first=False):
+        old = job.request.labels.get(RETRY_OF)
+        if old is not None:
+            retried[old] = job.id
 
-    def summary(self) -> str:
-        """Return the last line."""
-        return f"dry run: {self.created} would be queued again, nothing was changed"
+    async def repeat(chunk: Sequence[Job]) -> Sequence[tuple[str, JobId | None]]:
+        known = [retried.get(job_name(job.id)) for job in chunk]
+        return [("would" if there is None else "there", there) for there in known]
+
+    return repeat
+
+
+_RETRY_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {"created": "retried as", "there": "already retried as", "would": "would be retried"}
+)
+
+
+async def _repeat_all(
+    chunks: AsyncIterator[Sequence[Job]], repeat: Repeat, told: "Told"
+) -> dict[str, int]:
+    """Repeat the jobs chunk by chunk, tell of each, and count by what happened."""
+    counts: dict[str, int] = {}
+    async for chunk in chunks:
+        for job, (word, new) in zip(chunk, await repeat(chunk), strict=True):
+            counts[word] = counts.get(word, 0) + 1
+            name, new_name = job_name(job.id), None if new is None else job_name(new)
+            told.tell(
+                f"{name} {_RETRY_WORDS[word]} {new_name or ''}".rstrip(),
+                {"job": name, "result": word, "retry": new_name},
+            )
+    return counts
 
 
 @click.command(cls=PlugwaveCommand)
@@ -198,11 +205,8 @@ async def _cancel(choices: Choices, jobs: Iterable[JobId]) -> int:
     console = Console(choices)
     async with writing(choices) as store:
         found = [await existing(store, job) for job in jobs]
-        if console.structured:
-            with streamed(console, "cancels", "items") as write:
-                results = [await _cancel_one(store, job, Told(console, write)) for job in found]
-        else:
-            results = [await _cancel_one(store, job, Told(console, None)) for job in found]
+        with _telling(console, "cancels") as told:
+            results = [await _cancel_one(store, job, told) for job in found]
     return 0 if all(results) else EXIT_PARTIAL
 
 

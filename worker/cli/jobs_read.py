@@ -80,7 +80,7 @@ async def existing(store: Store, job: JobId) -> Job:
     "--limit", type=click.IntRange(min=0), default=LISTED, show_default=True, help="0 for all."
 )
 @click.pass_obj
-def list_jobs(choices: Choices, limit: int, **wanted: Any) -> None:  # noqa: ANN401 - click's values, named by Wanted
+def list_jobs(choices: Choices, /, limit: int, **wanted: Any) -> None:  # noqa: ANN401 - click's values, named by Wanted
     """List jobs, newest first."""
     run_async(_list, choices, Wanted(**wanted), limit)
 

@@ -77,18 +77,9 @@ def _invoke(arguments: list[str], choices: Choices) -> int:
 def _verdict(raised: BaseException, arguments: list[str], choices: Choices) -> int:
     """Return the exit code for what was raised, after telling it."""
     error = faults.telling(raised)
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, BrokenPipeError):
-        _silence_stdout()
-        return faults.PIPE_EXIT
-    if isinstance(error, KeyboardInterrupt | click.Abort):
-        return faults.INTERRUPTED_EXIT
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else faults.BUG_EXIT
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        sys.stderr.write(error.format_message() + "\n")
-        return error.exit_code
+    silent = _silent_verdict(error)
+    if silent is not None:
+        return silent
     if isinstance(error, click.ClickException):
         choices.output = wanted_by(arguments)
         error = faults.from_click(error)
@@ -100,6 +91,25 @@ def _verdict(raised: BaseException, arguments: list[str], choices: Choices) -> i
         _silence_stdout()
         return told.exit_code
     return code
+
+
+def _silent_verdict(error: BaseException) -> int | None:
+    """Return the exit code of what needs no words, None for everything else."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case BrokenPipeError():
+            _silence_stdout()
+            return faults.PIPE_EXIT
+        case KeyboardInterrupt() | click.Abort():
+            return faults.INTERRUPTED_EXIT
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else faults.BUG_EXIT
+        case click.exceptions.NoArgsIsHelpError():
+            sys.stderr.write(error.format_message() + "\n")
+            return error.exit_code
+        case _:
+            return None
 
 
 def _forgive_encodings() -> None:

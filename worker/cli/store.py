@@ -14,7 +14,7 @@ from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Column, Table, document, no_names
-from worker.cli.session import reading, run_async, store_place, writing
+from worker.cli.session import loaded_settings, reading, run_async, store_place, writing
 
 EXIT_DAMAGED: Final = 9
 
@@ -65,7 +65,11 @@ async def _stats(choices: Choices) -> None:
         body = await _counted(store)
         workers = await store.workers()
         now_us = await store.now_us()
-    body = {"store": store_place(choices), **body, "workers": [_worker(row) for row in workers]}
+    body = {
+        "store": store_place(loaded_settings(choices).settings.store),
+        **body,
+        "workers": [_worker(row) for row in workers],
+    }
     if console.structured:
         document(console, body)
         return
@@ -77,8 +81,13 @@ async def _stats(choices: Choices) -> None:
     console.out(f"workers  {len(alive)} alive")
     table = Table(
         console,
-        [Column(title="WORKER"), Column(title="STATE"), Column(title="JOBS", right=True)]
-        + [Column(title="RUNNING", right=True), Column(title="HEARTBEAT", right=True)],
+        [
+            Column(title="WORKER"),
+            Column(title="STATE"),
+            Column(title="JOBS", right=True),
+            Column(title="RUNNING", right=True),
+            Column(title="HEARTBEAT", right=True),
+        ],
     )
     for row in workers:
         table.row(_worker_row(row, now_us))
@@ -129,7 +138,7 @@ def migrate(choices: Choices) -> None:
 async def _migrate(choices: Choices) -> None:
     console = Console(choices)
     async with writing(choices):
-        place = store_place(choices)
+        place = store_place(loaded_settings(choices).settings.store)
     if console.structured:
         document(console, {"store": place, "ready": True})
     else:

@@ -60,14 +60,18 @@ def line(parent: Document, name: str, limit: int = 128) -> str | None:
 
 
 def name_in(parent: Document, place: str) -> str:
-    """Return ``name``, which must be there; *place* says where, for the message.
+    """Return ``name`` exactly as it stands; *place* says where, for the message.
+
+    A name is compared, so nothing of it is cleaned away: that would make two names equal.
 
     Raises:
-        UnreadableError: If it is no text or empty.
+        UnreadableError: If it is no text, empty, or not fit to be shown.
     """
-    found = line(parent, "name", 256)
-    if found is None:
+    found = parent.get("name")
+    if type(found) is not str or not found:
         raise UnreadableError(f"{place}.name is not there")
+    if clean_line(found) != found:
+        raise UnreadableError(f"{place}.name is no plain text")
     return found
 
 

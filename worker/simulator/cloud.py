@@ -145,9 +145,13 @@ class Cloud:
             at_us, _, visit = heapq.heappop(self._late)
             self._write_down_late(visit, perform(self._world, visit, at_us), at_us)
 
+    def settle_now(self) -> None:
+        """Carry out the late effects that are due by now."""
+        self.settle(self._clock.now_us())
+
     def close(self) -> None:
         """Carry out what is due and end the journal; an effect still to come never does."""
-        self.settle(self._clock.now_us())
+        self.settle_now()
         self.journal.close()
 
     def _arrive(self, asked: Asked) -> Visit:

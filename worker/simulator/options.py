@@ -180,7 +180,7 @@ def changed(options: SimulatorOptions, wanted: Mapping[str, Any]) -> SimulatorOp
         if name in FIXED:
             raise ConfigError(f"{name} cannot change while the simulator runs")
     # JSON has no tuples.
-    values = {
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()
     }
     return replace(options, **values)
@@ -205,7 +205,7 @@ def _check_each(options: SimulatorOptions) -> None:
         value = getattr(options, name)
         _insist(options, name, value in choices and not isinstance(value, bool))
     _insist(options, "speed", _is_number(options.speed) and options.speed > 0)
-    _insist(options, "region", isinstance(options.region, str) and options.region != "")
+    _insist(options, "region", bool(options.region))
 
 
 def _insist(options: SimulatorOptions, name: str, holds: bool) -> None:  # noqa: FBT001 - a claim

@@ -146,7 +146,10 @@ READS: Final[Mapping[Call, Read]] = MappingProxyType(
 
 
 def _labels(selector: str) -> dict[str, str] | None:
-    """Return a selector's equalities, None when it has anything else (its grammar is unpublished)."""
+    """Return a selector's equalities, None when it has anything else.
+
+    The grammar is unpublished; equality is its natural reading.
+    """
     wanted: dict[str, str] = {}
     for term in filter(None, selector.split(",")):
         name, sign, value = term.replace("==", "=").partition("=")

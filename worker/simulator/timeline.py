@@ -16,7 +16,7 @@ class Timeline:
         self._speed = speed
 
     def at(self, instant_us: int) -> float:
-        """Return the simulated second at *instant_us*, which lies after the last change of speed."""
+        """Return the simulated second at an instant after the last change of speed."""
         return self._from_s + (instant_us - self._from_us) / MICROSECONDS * self._speed
 
     def run_at(self, speed: float, now_us: int) -> None:

@@ -88,9 +88,7 @@ def perform(world: World, visit: Visit, at_us: int) -> Done:
     if objection is not None:
         return Done(answer=objection)
     plugin = pool.plugin(visit.wish.name, now_s)
-    scene = _Scene(
-        world=world, pool=pool, wish=visit.wish, at_us=at_us, now_s=now_s, plugin=plugin
-    )
+    scene = _Scene(world=world, pool=pool, wish=visit.wish, at_us=at_us, now_s=now_s, plugin=plugin)
     return _WRITES[visit.place.call](scene)
 
 
@@ -158,9 +156,7 @@ def _delete(scene: _Scene) -> Done:
     if is_busy(plugin, scene.now_s):
         return Done(answer=_busy(plugin.name))
     # The documented answer shows the plug-in as it was before.
-    before = shapes.plugin(
-        scene.pool, plugin, view(plugin, scene.now_s), scene.world.options
-    )
+    before = shapes.plugin(scene.pool, plugin, view(plugin, scene.now_s), scene.world.options)
     return replace(_begin(scene, ChangeKind.DELETE, plugin.version), answer=document(before))
 
 

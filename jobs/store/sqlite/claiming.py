@@ -5,7 +5,7 @@ number of jobs it takes and not the number that are queued.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from jobs.errors import WorkerFencedError
 from jobs.model import Job, JobId, Lease, WorkerId
@@ -13,7 +13,7 @@ from jobs.states import JobEvent, JobState, WaitReason, next_state
 from jobs.store.schema import REASON_CODES, STATE_CODES, STATES, json_text
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.pools import READY, free, move_due_on
-from jobs.store.sqlite.transaction import Transaction
+from jobs.store.sqlite.transaction import Cells, Transaction
 
 ORPHANED: Final = """
 SELECT id FROM jobs WHERE worker IS NULL AND state IN (5, 6) ORDER BY id LIMIT ?
@@ -74,12 +74,10 @@ def _in_turn(transaction: Transaction, limit: int) -> list[int]:
         seen = set(lanes)
         around = transaction.rows(LANES, (0, limit - len(lanes)))
         lanes += [lane for (lane,) in around if lane not in seen]
-    waiting: list[tuple[int, Iterator[tuple[int]]]] = [
-        (lane, iter(transaction.rows(LANE, (lane, limit)))) for lane in lanes
-    ]
+    waiting = [(lane, transaction.rows(LANE, (lane, limit))) for lane in lanes]
     chosen: list[int] = []
     while waiting and len(chosen) < limit:
-        served: list[tuple[int, Iterator[tuple[int]]]] = []
+        served: list[tuple[int, Iterator[Cells]]] = []
         for lane, jobs in waiting:
             if len(chosen) == limit:
                 break
@@ -97,13 +95,12 @@ def _take(
 ) -> list[tuple[Job, Lease]]:
     """Put the chosen jobs into the worker's hands."""
     taken: list[tuple[Job, Lease]] = []
-    changes: list[tuple[Any, ...]] = []
+    changes: list[Cells] = []
     now_us = transaction.now_us
     event_data = json_text({"worker": worker})
-    for row in transaction.each(_JOB, ((job,) for job in chosen)).fetchall():
+    for row in list(transaction.each(_JOB, ((job,) for job in chosen))):
         cells = list(row)
         old = STATES[row[rows.STATE]]
-        assert old is not None
         new = next_state(old, JobEvent.CLAIMED)
         fence = row[rows.POOL_FENCE] + 1
         cells[rows.STATE], cells[rows.WORKER], cells[rows.FENCE] = STATE_CODES[new], worker, fence

@@ -55,6 +55,23 @@ _TOGETHER: Final = (
 )
 
 
+_MEANINGS: Final[tuple[tuple[tuple[type[apsw.Error], ...], type[StoreError], str], ...]] = (
+    ((apsw.FullError,), StoreFullError, "no space left for the store {path}"),
+    (
+        (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError),
+        StoreReadOnlyError,
+        "the store {path} may not be written",
+    ),
+    (
+        (apsw.BusyError, apsw.LockedError, apsw.ProtocolError),
+        StoreLockedError,
+        "another program keeps the store {path} locked",
+    ),
+    ((apsw.NotADBError,), StoreCorruptError, "{path} is not a plugwave store"),
+    ((apsw.CorruptError,), StoreCorruptError, "the store {path} is damaged"),
+)
+
+
 def is_everyones(error: BaseException) -> bool:
     """Whether *error* is about the file, and so ends every call of a group, not just one."""
     return isinstance(error, _TOGETHER)
@@ -62,27 +79,13 @@ def is_everyones(error: BaseException) -> bool:
 
 def store_error(error: apsw.Error, path: Path) -> StoreError:
     """Return the error of our tree for what SQLite said about *path*; never row content."""
-    match error:
-        case apsw.FullError():
-            return StoreFullError(f"no space left for the store {path}", path=str(path))
-        case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.AuthError():
-            return StoreReadOnlyError(f"the store {path} may not be written", path=str(path))
-        case apsw.CantOpenError():
-            return _cannot_open(path)
-        case apsw.BusyError() | apsw.LockedError() | apsw.ProtocolError():
-            return StoreLockedError(
-                f"another program keeps the store {path} locked", path=str(path)
-            )
-        case apsw.NotADBError():
-            return StoreCorruptError(f"{path} is not a plugwave store", path=str(path))
-        case apsw.CorruptError():
-            return StoreCorruptError(f"the store {path} is damaged", path=str(path))
-        case _:
-            return StoreError(
-                f"the store {path} failed",
-                why=f"SQLite reports {type(error).__name__}",
-                path=str(path),
-            )
+    if isinstance(error, apsw.CantOpenError):
+        return _cannot_open(path)
+    why = f"SQLite reports {type(error).__name__}"
+    for kinds, ours, what in _MEANINGS:
+        if isinstance(error, kinds):
+            return ours(what.format(path=path), why=why, path=str(path))
+    return StoreError(f"the store {path} failed", why=why, path=str(path))
 
 
 def _cannot_open(path: Path) -> StoreError:

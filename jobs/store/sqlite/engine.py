@@ -30,7 +30,7 @@ import apsw
 from jobs.clock import Clock
 from jobs.errors import StoreError
 from jobs.store.sqlite.connection import is_everyones, store_error
-from jobs.store.sqlite.transaction import Memory, Transaction
+from jobs.store.sqlite.transaction import Memory, Snapshot, Transaction
 
 T = TypeVar("T")
 
@@ -221,7 +221,7 @@ class Reader:
         self._path = path
         self._lane = _Lane("plugwave store reader", self._serve, connection.close, most=1)
 
-    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def run(self, work: Callable[[Snapshot], T]) -> T:
         """Run *work* on one snapshot of the store."""
         return await self._lane.run(work)
 
@@ -234,7 +234,7 @@ class Reader:
             try:
                 self._connection.execute("BEGIN")
                 try:
-                    call.value = call.work(self._connection)
+                    call.value = call.work(Snapshot(self._connection))
                 finally:
                     self._connection.execute("COMMIT")
             except apsw.Error as error:

@@ -190,9 +190,7 @@ class _Intake:
         ]
         self._transaction.each(_ADD_POOL, fresh)
         heads = [
-            (pool.head, pool.id)
-            for pool in self._pools.values()
-            if pool.changed and not pool.fresh
+            (pool.head, pool.id) for pool in self._pools.values() if pool.changed and not pool.fresh
         ]
         self._transaction.each(_SET_HEAD, heads)
         self._transaction.each(rows.ADD_JOB, self._jobs)

@@ -8,14 +8,12 @@ a thousand jobs on one busy pool cost the others nothing.
 from typing import Final
 
 from jobs.states import JobEvent, JobState, WaitReason, next_state
-from jobs.store.schema import POOL_KEEPING, REASON_CODES, STATE_CODES, json_text
+from jobs.store.schema import REASON_CODES, STATE_CODES, json_text
 from jobs.store.sqlite.transaction import Transaction
 
 READY: Final = (STATE_CODES[JobState.READY], 0)
 BEHIND: Final = (STATE_CODES[JobState.WAITING], REASON_CODES[WaitReason.POOL_BUSY])
 """(state, reason) of jobs that may be claimed, and of those that wait for their pool."""
-
-KEEPING_CODES: Final = frozenset(REASON_CODES[reason] for reason in POOL_KEEPING)
 
 MOST_DUE: Final = 1_000
 """Due jobs moved on in one claim; the rest follows with the next."""
@@ -58,7 +56,7 @@ def free(transaction: Transaction, pool: int, job: int) -> None:
 
 def move_due_on(transaction: Transaction) -> None:
     """Move WAITING jobs whose time has come: to READY, or behind the head of their pool."""
-    due = transaction.rows(DUE, (transaction.now_us, MOST_DUE)).fetchall()
+    due = list(transaction.rows(DUE, (transaction.now_us, MOST_DUE)))
     for job, pool, reason, _ in sorted(due, key=lambda row: (-row[3], row[0])):
         old = (STATE_CODES[JobState.WAITING], reason)
         if transaction.row(_TAKE_HEAD, (pool, job)) is not None:

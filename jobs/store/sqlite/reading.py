@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-import apsw
-
 from jobs.model import Job, JobId, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.states import JobState, WaitReason
@@ -12,9 +10,9 @@ from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
 from jobs.store.schema import LAST_OPEN, REASONS, STATES
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.intake import POSITION
-from jobs.store.sqlite.transaction import Transaction
+from jobs.store.sqlite.transaction import Snapshot, Transaction
 
-PAGE_IDS: Final = 5_000
+PAGE_IDS: Final = 1_000
 """Ids looked at in one read, so that no reader stays long and holds up the checkpoint."""
 
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
@@ -23,9 +21,11 @@ _POOL_JOBS: Final = f"""
  ORDER BY p.head_job IS NOT j.id, j.run_at_us IS NOT NULL, j.run_at_us, j.priority DESC, j.id
 """
 _RESULTS: Final = f"""
-SELECT x.seq, w.name, jj.* FROM results x
+SELECT {rows.COLUMNS}, x.seq, w.name
+  FROM results x
   JOIN workers w ON w.id = x.worker
-  JOIN ({rows.JOBS}) jj ON jj.id = x.job
+  JOIN jobs j ON j.id = x.job
+  {rows.JOINS}
  WHERE x.worker = ? AND x.seq > ? ORDER BY x.seq
 """
 NEXT_DUE: Final = """
@@ -33,27 +33,21 @@ SELECT min(run_at_us) FROM jobs WHERE state = 1 AND run_at_us IS NOT NULL
 """
 
 
-def _one(connection: apsw.Connection, sql: str, bindings: Sequence[object] = ()) -> int | None:
-    """Return the first cell of the first row."""
-    row = connection.execute(sql, bindings).fetchone()  # type: ignore[arg-type] # apsw lists the bindable types
-    return None if row is None or row[0] is None else int(row[0])
-
-
-def job(connection: apsw.Connection, wanted: JobId) -> Job | None:
+def job(snapshot: Snapshot, wanted: JobId) -> Job | None:
     """See `OperatorStore.job`."""
-    row = connection.execute(_JOB, (wanted,)).fetchone()
-    return None if row is None else rows.job(row)
+    found = snapshot.rows(_JOB, (wanted,))
+    return rows.job(found[0]) if found else None
 
 
 def page(
-    connection: apsw.Connection,
+    snapshot: Snapshot,
     matching: JobFilter,
     *,
     newest_first: bool,
     after: int | None,
 ) -> tuple[Sequence[Job], int | None]:
     """Return the matching jobs of the next PAGE_IDS ids, and where to go on; None at the end."""
-    last = _one(connection, "SELECT max(id) FROM jobs") or 0
+    last = snapshot.number("SELECT max(id) FROM jobs") or 0
     if newest_first:
         high = last if after is None else after - 1
         low, order, where_next = high - PAGE_IDS + 1, "DESC", high - PAGE_IDS + 1
@@ -64,37 +58,36 @@ def page(
         ended = high >= last
     terms, values = rows.condition(matching)
     sql = f"{rows.JOBS} WHERE j.id BETWEEN ? AND ?{terms} ORDER BY j.id {order}"
-    found = [rows.job(row) for row in connection.execute(sql, (low, high, *values))]
+    found = [rows.job(row) for row in snapshot.rows(sql, (low, high, *values))]
     return found, None if ended else where_next
 
 
-def history(connection: apsw.Connection, wanted: JobId) -> Sequence[Event]:
+def history(snapshot: Snapshot, wanted: JobId) -> Sequence[Event]:
     """See `OperatorStore.history`."""
-    found = connection.execute(f"{rows.EVENTS} WHERE job = ? ORDER BY seq", (wanted,))
+    found = snapshot.rows(f"{rows.EVENTS} WHERE job = ? ORDER BY seq", (wanted,))
     return [rows.event(row) for row in found]
 
 
-def pool_jobs(connection: apsw.Connection, target: Target) -> Sequence[Job]:
+def pool_jobs(snapshot: Snapshot, target: Target) -> Sequence[Job]:
     """See `OperatorStore.pool_jobs`."""
     region, project, name = target.pool
-    return [rows.job(row) for row in connection.execute(_POOL_JOBS, (project, region, name))]
+    return [rows.job(row) for row in snapshot.rows(_POOL_JOBS, (project, region, name))]
 
 
-def counts(connection: apsw.Connection) -> Mapping[JobState, int]:
+def counts(snapshot: Snapshot) -> Mapping[JobState, int]:
     """See `OperatorStore.counts`."""
     told: dict[JobState, int] = {}
     sql = "SELECT state, sum(jobs) FROM counts GROUP BY state HAVING sum(jobs) <> 0"
-    for code, number in connection.execute(sql):
+    for code, number in snapshot.rows(sql):
         state = STATES[code]
-        assert state is not None
         told[state] = number
     return told
 
 
-def waiting_counts(connection: apsw.Connection) -> Mapping[WaitReason, int]:
+def waiting_counts(snapshot: Snapshot) -> Mapping[WaitReason, int]:
     """See `OperatorStore.waiting_counts`."""
     told: dict[WaitReason, int] = {}
-    for code, number in connection.execute("SELECT reason, jobs FROM counts WHERE reason > 0"):
+    for code, number in snapshot.rows("SELECT reason, jobs FROM counts WHERE reason > 0"):
         reason = REASONS[code]
         assert reason is not None
         if number:
@@ -102,39 +95,39 @@ def waiting_counts(connection: apsw.Connection) -> Mapping[WaitReason, int]:
     return told
 
 
-def workers(connection: apsw.Connection) -> Sequence[WorkerRow]:
+def workers(snapshot: Snapshot) -> Sequence[WorkerRow]:
     """See `OperatorStore.workers`."""
-    found = connection.execute(
+    found = snapshot.rows(
         f"{rows.WORKERS} WHERE dead_us IS NULL"
         " OR id IN (SELECT worker FROM jobs WHERE worker IS NOT NULL) ORDER BY id"
     )
     return [rows.worker(row) for row in found]
 
 
-def buckets(connection: apsw.Connection) -> Mapping[str, Bucket]:
+def buckets(snapshot: Snapshot) -> Mapping[str, Bucket]:
     """See `OperatorStore.buckets`."""
-    return {row[0]: rows.bucket(row) for row in connection.execute(rows.BUCKETS)}
+    return {row[0]: rows.bucket(row) for row in snapshot.rows(rows.BUCKETS)}
 
 
-def results_after(connection: apsw.Connection, worker: WorkerId, seq: int) -> Sequence[Result]:
+def results_after(snapshot: Snapshot, worker: WorkerId, seq: int) -> Sequence[Result]:
     """See `WorkStore.results_after`."""
-    found = connection.execute(_RESULTS, (worker, seq))
-    return [Result(seq=row[0], worker_name=row[1], job=rows.job(row[2:])) for row in found]
+    found = snapshot.rows(_RESULTS, (worker, seq))
+    return [Result(seq=row[-2], worker_name=row[-1], job=rows.job(row)) for row in found]
 
 
-def next_due_us(connection: apsw.Connection) -> int | None:
+def next_due_us(snapshot: Snapshot) -> int | None:
     """See `WorkStore.next_due_us`."""
-    return _one(connection, NEXT_DUE)
+    return snapshot.number(NEXT_DUE)
 
 
-def open_jobs(connection: apsw.Connection) -> int:
+def open_jobs(snapshot: Snapshot) -> int:
     """See `WorkStore.open_jobs`."""
-    return _one(connection, "SELECT sum(jobs) FROM counts WHERE state <= ?", (LAST_OPEN,)) or 0
+    return snapshot.number("SELECT sum(jobs) FROM counts WHERE state <= ?", (LAST_OPEN,)) or 0
 
 
-def intake_position(connection: apsw.Connection, source: str, digest: str) -> int:
+def intake_position(snapshot: Snapshot, source: str, digest: str) -> int:
     """See `IntakeStore.intake_position`."""
-    return _one(connection, POSITION, (source, digest)) or 0
+    return snapshot.number(POSITION, (source, digest)) or 0
 
 
 BucketChange = Callable[[Mapping[str, Bucket], int], tuple[Mapping[str, Bucket], object]]

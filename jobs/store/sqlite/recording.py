@@ -16,7 +16,7 @@ from jobs.store.schema import (
     progress_text,
 )
 from jobs.store.sqlite import rows
-from jobs.store.sqlite.pools import KEEPING_CODES, free
+from jobs.store.sqlite.pools import free
 from jobs.store.sqlite.transaction import Transaction
 
 _HELD_ROW: Final = """
@@ -95,7 +95,6 @@ def record(transaction: Transaction, change: Change) -> Job:
     if row is None:
         raise _lease_lost(lease)
     old = STATES[row[0]]
-    assert old is not None
     new = next_state(old, event)
     reason, run_at_us = _wait(change) if new is JobState.WAITING else (None, None)
     stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and event not in LEAVING
@@ -190,7 +189,6 @@ def note(
     if row is None:
         raise _lease_lost(lease)
     state = STATES[row[0]]
-    assert state is not None
     transaction.happened(lease.job, "seen", state, json_text(data) if data else None)
 
 
@@ -198,9 +196,8 @@ def let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
     """Free what a worker that has gone held; see `WorkStore.rescue`."""
     freed = []
     data = json_text({"worker": worker})
-    for job, code, _ in transaction.rows(_IN_HAND_OF, (worker,)).fetchall():
+    for job, code, _ in list(transaction.rows(_IN_HAND_OF, (worker,))):
         old = STATES[code]
-        assert old is not None
         new = next_state(old, JobEvent.LEASE_LOST)
         transaction.change(_LET_GO, (STATE_CODES[new], job))
         if old is JobState.SENDING:
@@ -225,13 +222,11 @@ def cancel(transaction: Transaction, job: JobId, by: str) -> Job:
     state, reason, pool = STATES[row[0]], row[1], row[2]
     data = json_text({"by": by})
     if state in _OUT_OF_HAND:
-        assert state is not None
         new = next_state(state, JobEvent.CANCELLED)
         transaction.change(_CANCEL, (STATE_CODES[new], transaction.now_us, job))
         transaction.moved((row[0], reason), (STATE_CODES[new], 0))
         transaction.happened(job, JobEvent.CANCELLED, new, data)
-        if state is JobState.READY or reason in KEEPING_CODES:
-            free(transaction, pool, job)
+        free(transaction, pool, job)
     elif state is JobState.CHECKING and transaction.change(_ASK_TO_CANCEL, (job,)):
         transaction.happened(job, "cancel-asked", state, data)
     now = job_of(transaction, job)

@@ -21,17 +21,21 @@ from jobs.store.schema import (
 
 Row = Sequence[Any]
 
-JOBS: Final = """
-SELECT j.id, j.state, j.reason, j.run_at_us, j.worker, j.fence, j.cancel_asked, j.priority,
+COLUMNS: Final = """
+       j.id, j.state, j.reason, j.run_at_us, j.worker, j.fence, j.cancel_asked, j.priority,
        j.created_us, j.started_us, j.deadline_us, j.finished_us, j.progress,
        j.not_before_us, j.deadline_s, j.source, j.idempotency_key, j.fingerprint, j.natural_key,
        j.labels, r.name, p.region, p.name, s.body, p.id, p.fence
-  FROM jobs j
+"""
+"""What `job` and `request` read."""
+
+JOINS: Final = """
   JOIN pools p ON p.id = j.pool
   JOIN projects r ON r.id = j.project
   JOIN specs s ON s.id = j.spec
 """
-"""What `job` and `request` read; a WHERE follows."""
+JOBS: Final = f"SELECT {COLUMNS} FROM jobs j {JOINS}"
+"""A WHERE follows."""
 
 STATE: Final = 1
 WORKER: Final = 4
@@ -63,7 +67,6 @@ def request(row: Row) -> JobRequest:
 def job(row: Row) -> Job:
     """Return the job of one row of JOBS."""
     state = STATES[row[1]]
-    assert state is not None
     return Job(
         id=JobId(row[0]),
         request=request(row),
@@ -109,11 +112,8 @@ EVENTS: Final = "SELECT seq, at_us, job, event, state, data FROM events"
 def event(row: Row) -> Event:
     """Return the event of one row of EVENTS."""
     state = STATES[row[4]]
-    assert state is not None
     data = json_value(row[5]) or {}
-    return Event(
-        seq=row[0], at_us=row[1], job=JobId(row[2]), event=row[3], state=state, data=data
-    )
+    return Event(seq=row[0], at_us=row[1], job=JobId(row[2]), event=row[3], state=state, data=data)
 
 
 WORKERS: Final = """

@@ -6,7 +6,7 @@ the numbers given out.  A call that fails leaves nothing behind, in the file or 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, final
 
 import apsw
@@ -23,8 +23,28 @@ _ADD_COUNT: Final = (
     " ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs"
 )
 
+Cells = tuple[Any, ...]
+"""One row, or the values for one statement."""
+
 MOST_REMEMBERED: Final = 20_000
 """Entries in one memory before it starts anew; some 10 MB at most."""
+
+
+@final
+class Snapshot:
+    """The store at one instant, for one question."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, bindings: Cells = ()) -> list[Cells]:
+        """Return every row of one statement."""
+        return self._connection.execute(sql, bindings).fetchall()
+
+    def number(self, sql: str, bindings: Cells = ()) -> int | None:
+        """Return the first cell of the first row."""
+        row = self._connection.execute(sql, bindings).fetchone()
+        return None if row is None or row[0] is None else int(row[0])
 
 
 @final
@@ -68,20 +88,20 @@ class Transaction:
 
     # What calls use.
 
-    def rows(self, sql: str, bindings: Sequence[Any] = ()) -> apsw.Cursor:
-        """Run one statement and return its rows."""
+    def rows(self, sql: str, bindings: Cells = ()) -> Iterator[Cells]:
+        """Run one statement and return its rows as they are asked for."""
         return self._connection.execute(sql, bindings)
 
-    def row(self, sql: str, bindings: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+    def row(self, sql: str, bindings: Cells = ()) -> Cells | None:
         """Run one statement and return its first row."""
         return self._connection.execute(sql, bindings).fetchone()
 
-    def change(self, sql: str, bindings: Sequence[Any]) -> int:
+    def change(self, sql: str, bindings: Cells) -> int:
         """Run one statement and return how many rows it changed."""
         self._connection.execute(sql, bindings)
         return self._connection.changes()
 
-    def each(self, sql: str, bindings: Iterable[Sequence[Any]]) -> apsw.Cursor:
+    def each(self, sql: str, bindings: Iterable[Cells]) -> Iterator[Cells]:
         """Run one statement for each of *bindings* and return the rows of all, in order."""
         return self._connection.executemany(sql, bindings)
 

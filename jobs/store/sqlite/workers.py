@@ -2,15 +2,13 @@
 
 from typing import Final
 
-import apsw
-
 from jobs.clock import seconds_to_us
 from jobs.errors import WorkerFencedError
 from jobs.model import JobId, WorkerId
 from jobs.store.protocol import WorkerInfo
 from jobs.store.sqlite.liveness import WorkerLocks
 from jobs.store.sqlite.recording import let_go
-from jobs.store.sqlite.transaction import Transaction
+from jobs.store.sqlite.transaction import Snapshot, Transaction
 
 _REGISTER: Final = """
 INSERT INTO workers(name, host, pid, started_us, heartbeat_us, lease_until_us)
@@ -48,11 +46,11 @@ def heartbeat(transaction: Transaction, worker: WorkerId, lease_s: float) -> Non
 
 
 def suspects(
-    connection: apsw.Connection, locks: WorkerLocks, now_us: int, grace_us: int
+    snapshot: Snapshot, locks: WorkerLocks, now_us: int, grace_us: int
 ) -> list[tuple[WorkerId, bool]]:
     """Return the workers that look dead, each with whether that is proven."""
     found = []
-    for worker, until_us in connection.execute(_ALIVE).fetchall():
+    for worker, until_us in snapshot.rows(_ALIVE):
         proven = locks.has_gone(worker)
         if proven or until_us + grace_us < now_us:
             found.append((WorkerId(worker), proven))
@@ -61,8 +59,8 @@ def suspects(
 
 def bury(
     transaction: Transaction, worker: WorkerId, *, unless_alive_within_us: int | None = None
-) -> list[JobId]:
-    """Declare a worker dead and free its jobs; return them.
+) -> list[JobId] | None:
+    """Declare a worker dead and free its jobs; return them, or None if it was left alone.
 
     Args:
         transaction: The present one.
@@ -72,8 +70,8 @@ def bury(
     """
     row = transaction.row(_LEASE, (worker,))
     if row is None:
-        return []
+        return None
     if unless_alive_within_us is not None and row[0] + unless_alive_within_us >= transaction.now_us:
-        return []
+        return None
     transaction.change(_BURY, (transaction.now_us, worker))
     return let_go(transaction, worker)

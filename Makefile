@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench soak lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+install: $(VENV)/.ready ## make .venv with the command .venv/bin/plugwave
+
+demo: $(VENV)/.ready ## a whole rollout on a simulated cloud; no account, nothing leaves the machine
+	$(BIN)/plugwave demo
+
+test: $(VENV)/.ready-dev ## install what the tests need and run them
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+
+check: $(VENV)/.ready-dev ## format, lint, import contracts, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-dev ## rewrite the code in the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready-dev ## measure, against a bare aiohttp loop in the same run
+	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.ready-dev ## the long tests: full sizes, many kills
+	$(BIN)/python -m pytest -m soak --override-ini=addopts="-ra --import-mode=importlib -p no:anyio"
+
+lock: $(BIN)/python ## renew the lock files (hashes only, no index addresses)
+	$(PIP) install uv
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove everything that `make` made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
+	$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,11 @@
+"""The embedded engine: one SQLite file, one writing thread, no server.
+
+Reading order: `store` (the methods), `engine` (threads and group commit), `transaction`
+(what a call may do), then the duties: `intake`, `pools`, `claiming`, `recording`,
+`workers`, `reading`, `checking`.  `connection`, `migrating` and `liveness` are about the
+file and the machine; ``migrations/`` is the schema.
+"""
+
+from jobs.store.sqlite.store import SqliteStore, open_sqlite
+
+__all__ = ["SqliteStore", "open_sqlite"]

@@ -1,0 +1,286 @@
+"""The SQLite engine as the house sees it: each method is one call to a thread of the store.
+
+Nothing is decided here.  What a method does stands in the module named after the duty:
+`intake`, `claiming`, `recording`, `workers`, `reading`, `checking`.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast, final
+
+import anyio
+import apsw
+
+from jobs.clock import Clock, seconds_to_us
+from jobs.errors import StoreError, StoreReadOnlyError, StoreVersionError
+from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
+from jobs.pacing import Bucket
+from jobs.states import JobState, WaitReason
+from jobs.store.protocol import (
+    Change,
+    Enqueued,
+    Event,
+    Finding,
+    IntakePosition,
+    JobFilter,
+    Result,
+    WorkerInfo,
+    WorkerRow,
+)
+from jobs.store.sqlite import checking, claiming, intake, reading, recording, workers
+from jobs.store.sqlite.connection import (
+    BUSY_S,
+    check_library,
+    connect,
+    patience,
+    prepare_place,
+    store_error,
+    turn_wal_on,
+)
+from jobs.store.sqlite.engine import Reader, Watcher, Writer
+from jobs.store.sqlite.liveness import WorkerLocks
+from jobs.store.sqlite.migrating import migrate, schema_version, stored_version
+from jobs.store.sqlite.transaction import Transaction
+
+T = TypeVar("T")
+
+
+@final
+class SqliteStore:
+    """A `jobs.store.protocol.Store` in one file, for any number of processes of one machine."""
+
+    def __init__(
+        self, path: Path, clock: Clock, *, writer: Writer | None, reader: Reader, watcher: Watcher
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._writer = writer
+        self._reader = reader
+        self._watcher = watcher
+        self._locks = WorkerLocks(path)
+
+    @property
+    def commits(self) -> int:
+        """Groups committed by this object so far."""
+        return 0 if self._writer is None else self._writer.commits
+
+    async def _write(self, work: Callable[[Transaction], T]) -> T:
+        if self._writer is None:
+            raise StoreReadOnlyError(
+                f"the store {self.path} was opened for reading only",
+                do="run the command without --read-only",
+                path=str(self.path),
+            )
+        return await self._writer.run(work)
+
+    # Intake.
+
+    async def enqueue(
+        self, requests: Sequence[JobRequest], *, position: IntakePosition | None = None
+    ) -> Sequence[Enqueued]:
+        """See `IntakeStore.enqueue`."""
+        return await self._write(partial(intake.enqueue, requests=requests, position=position))
+
+    async def intake_position(self, source: str, digest: str) -> int:
+        """See `IntakeStore.intake_position`."""
+        work = partial(reading.intake_position, source=source, digest=digest)
+        return await self._reader.run(work)
+
+    # Work.
+
+    async def register(self, info: WorkerInfo, *, lease_s: float) -> WorkerId:
+        """See `WorkStore.register`."""
+        work = partial(workers.register, locks=self._locks, info=info, lease_s=lease_s)
+        return await self._write(work)
+
+    async def heartbeat(self, worker: WorkerId, *, lease_s: float) -> None:
+        """See `WorkStore.heartbeat`."""
+        await self._write(partial(workers.heartbeat, worker=worker, lease_s=lease_s))
+
+    async def leave(self, worker: WorkerId) -> None:
+        """See `WorkStore.leave`."""
+        await self._write(partial(workers.bury, worker=worker))
+        self._locks.forget(worker)
+
+    async def rescue(self, *, grace_s: float) -> Sequence[JobId]:
+        """See `WorkStore.rescue`; the proof of death is the worker's file lock."""
+        grace_us = seconds_to_us(grace_s)
+        now_us = self._clock.now_us()
+        look = partial(workers.suspects, locks=self._locks, now_us=now_us, grace_us=grace_us)
+        freed: list[JobId] = []
+        for worker, proven in await self._reader.run(look):
+            within_us = None if proven else grace_us
+            bury = partial(workers.bury, worker=worker, unless_alive_within_us=within_us)
+            jobs = await self._write(bury)
+            if jobs is not None:
+                freed += jobs
+                self._locks.forget(worker)
+        return freed
+
+    async def claim(
+        self, worker: WorkerId, *, limit: int, deadline_s: float
+    ) -> Sequence[tuple[Job, Lease]]:
+        """See `WorkStore.claim`."""
+        work = partial(claiming.claim, worker=worker, limit=limit, deadline_s=deadline_s)
+        return await self._write(work)
+
+    async def record(self, change: Change) -> Job:
+        """See `WorkStore.record`."""
+        return await self._write(partial(recording.record, change=change))
+
+    async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
+        """See `WorkStore.note`."""
+        await self._write(partial(recording.note, lease=lease, progress=progress, data=data))
+
+    async def results_after(self, worker: WorkerId, seq: int) -> Sequence[Result]:
+        """See `WorkStore.results_after`."""
+        return await self._reader.run(partial(reading.results_after, worker=worker, seq=seq))
+
+    async def next_due_us(self) -> int | None:
+        """See `WorkStore.next_due_us`."""
+        return await self._reader.run(reading.next_due_us)
+
+    async def open_jobs(self) -> int:
+        """See `WorkStore.open_jobs`."""
+        return await self._reader.run(reading.open_jobs)
+
+    def changed(self) -> bool:
+        """See `WorkStore.changed`."""
+        return self._watcher.changed()
+
+    # Limiter.
+
+    async def update_buckets(
+        self,
+        keys: Sequence[str],
+        change: Callable[[Mapping[str, Bucket], int], tuple[Mapping[str, Bucket], T]],
+    ) -> T:
+        """See `LimitStore.update_buckets`."""
+        answer = await self._write(partial(reading.update_buckets, keys=keys, change=change))
+        return cast("T", answer)
+
+    # Operator.
+
+    async def job(self, job: JobId) -> Job | None:
+        """See `OperatorStore.job`."""
+        return await self._reader.run(partial(reading.job, wanted=job))
+
+    async def jobs(self, matching: JobFilter, *, newest_first: bool = True) -> AsyncIterator[Job]:
+        """See `OperatorStore.jobs`."""
+        after: int | None = None
+        while True:
+            page = partial(reading.page, matching=matching, newest_first=newest_first, after=after)
+            found, after = await self._reader.run(page)
+            for job in found:
+                yield job
+            if after is None:
+                return
+
+    async def history(self, job: JobId) -> Sequence[Event]:
+        """See `OperatorStore.history`."""
+        return await self._reader.run(partial(reading.history, wanted=job))
+
+    async def pool_jobs(self, target: Target) -> Sequence[Job]:
+        """See `OperatorStore.pool_jobs`."""
+        return await self._reader.run(partial(reading.pool_jobs, target=target))
+
+    async def counts(self) -> Mapping[JobState, int]:
+        """See `OperatorStore.counts`."""
+        return await self._reader.run(reading.counts)
+
+    async def waiting_counts(self) -> Mapping[WaitReason, int]:
+        """See `OperatorStore.waiting_counts`."""
+        return await self._reader.run(reading.waiting_counts)
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        """See `OperatorStore.workers`."""
+        return await self._reader.run(reading.workers)
+
+    async def buckets(self) -> Mapping[str, Bucket]:
+        """See `OperatorStore.buckets`."""
+        return await self._reader.run(reading.buckets)
+
+    async def cancel(self, job: JobId, *, by: str) -> Job:
+        """See `OperatorStore.cancel`."""
+        return await self._write(partial(recording.cancel, job=job, by=by))
+
+    async def now_us(self) -> int:
+        """See `OperatorStore.now_us`: one machine, so this machine's clock."""
+        return self._clock.now_us()
+
+    async def check(self) -> Sequence[Finding]:
+        """See `OperatorStore.check`."""
+        now_us = self._clock.now_us()
+        return await self._reader.run(partial(checking.check, locks=self._locks, now_us=now_us))
+
+    async def close(self) -> None:
+        """See `Store.close`.  Workers that have not left are as good as dead from here on."""
+        await self._reader.stop()
+        self._watcher.close()
+        if self._writer is not None:
+            await self._writer.stop()
+        self._locks.release_all()
+
+
+async def open_sqlite(
+    path: Path, clock: Clock, *, read_only: bool = False, busy_s: float = BUSY_S
+) -> SqliteStore:
+    """Open the store at *path*, made and migrated where that is needed.
+
+    Args:
+        path: The file; missing folders are created with mode 0700, the file with 0600.
+        clock: The store's time.
+        read_only: Look only; the file must exist with the present schema.
+        busy_s: How long to wait for another process's write lock.
+
+    Raises:
+        StoreError: Of the kind that fits, when the file cannot be used.
+    """
+    return await anyio.to_thread.run_sync(partial(_open, path, clock, read_only, busy_s))
+
+
+def _open(path: Path, clock: Clock, read_only: bool, busy_s: float) -> SqliteStore:  # noqa: FBT001 - the keyword form is above
+    check_library(apsw.sqlite_lib_version())
+    busy = patience(busy_s, random.Random())  # noqa: S311 - spreads waiting processes, keeps no secret
+    opened: list[apsw.Connection] = []
+    try:
+        writer = None
+        if read_only:
+            _check_present(path)
+        else:
+            prepare_place(path)
+            opened.append(connect(path, read_only=False, busy=busy))
+            stored_version(opened[0], path)  # before anything is changed in a foreign file
+            turn_wal_on(opened[0], busy)
+            migrate(opened[0], path, clock.now_us())
+        opened.append(connect(path, read_only=True, busy=busy))
+        _check_current(opened[-1], path)
+        opened.append(connect(path, read_only=True, busy=lambda _: False))
+        watcher = Watcher(opened[-1])
+    except BaseException as error:
+        for connection in opened:
+            connection.close()
+        if isinstance(error, apsw.Error):
+            raise store_error(error, path) from error
+        raise
+    if not read_only:
+        writer = Writer(opened[0], path, clock)
+    reader = Reader(opened[-2], path)
+    return SqliteStore(path, clock, writer=writer, reader=reader, watcher=watcher)
+
+
+def _check_current(connection: apsw.Connection, path: Path) -> None:
+    if stored_version(connection, path) < schema_version():
+        raise StoreVersionError(
+            f"the store {path} has an older schema than this program",
+            why="it was opened for reading only, so it cannot be brought up to date",
+            do="run `plugwave store migrate` once",
+            path=str(path),
+        )
+
+
+def _check_present(path: Path) -> None:
+    if not path.exists():
+        raise StoreError(f"there is no store at {path}", path=str(path))
