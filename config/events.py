@@ -10,13 +10,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-JOB_RESULT_KEYS: Final = (
-    "ts", "level", "event", "job", "idempotency_key", "source", "region", "project_id",
-    "pool_name", "plugin", "version_from", "version_to", "outcome", "cause", "cause_class",
-    "error_code", "http_status", "cloud_request_id", "phase", "reason", "attempts", "calls",
-    "throttled", "wait_s", "run_s", "inputs_changed", "rollout", "wave", "worker", "labels",
-)  # fmt: skip
+from jobs.report import RESULT_KEYS
+
+JOB_RESULT_KEYS: Final = ("ts", "level", "event", *RESULT_KEYS)
 """The keys of a ``job.result`` line, all of them, in this order; other programs read them."""
+
+CONTEXT_FIELDS: Final = (
+    "worker",
+    "job",
+    "attempt",
+    "region",
+    "project_id",
+    "pool",
+    "plugin",
+)
+"""Fields that any line may carry, because they say where it comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +36,7 @@ class LogEvent:
         levels: The levels it is written at; *info* a normal day, *warning* handled here,
             *error* a person must act.
         meaning: One sentence for the page of log events.
-        fields: What it carries beside ``ts``, ``level``, ``event`` and the bound context.
+        fields: What it may carry beside ``ts``, ``level``, ``event`` and CONTEXT_FIELDS.
     """
 
     name: str
@@ -44,19 +52,19 @@ def _event(name: str, levels: str, meaning: str, fields: str = "") -> LogEvent:
 
 
 _ALL: Final = (
-    _event("worker.started", "info", "A worker begins to claim jobs.", "worker slots lease_s"),
+    _event("worker.started", "info", "A worker begins to claim jobs.", "id slots lease_s"),
     _event(
         "worker.draining",
         "info warning",
         "A worker claims nothing more and finishes its requests in flight.",
-        "worker in_flight grace_s signal",
+        "in_flight held grace_s signal",
     ),
-    _event("worker.drained", "info", "A worker left in order.", "worker handed_back ran_s"),
+    _event("worker.drained", "info", "A worker left in order.", "handed_back ran_s"),
     _event(
         "worker.killed",
         "warning error",
         "A worker left at once, or was fenced; a late read settles what it had sent.",
-        "worker in_flight reason",
+        "in_flight reason",
     ),
     _event(
         "work.progress",
@@ -73,11 +81,16 @@ _ALL: Final = (
     _event(
         "job.enqueued", "info debug", "A job was accepted and is on disk.", "source deduplicated"
     ),
-    _event("job.waiting", "debug info", "A job may not go on yet.", "reason until detail"),
+    _event("job.waiting", "debug info", "A job may not go on yet.", "reason until cause detail"),
     _event("job.started", "info debug", "A worker took a job in hand.", "state fence waited_s"),
+    _event("job.sending", "debug", "The intent to send is on disk; the request leaves next."),
     _event(
-        "job.sent", "info debug", "A change was sent, or may have been.", "attempt outcome status"
+        "job.answer_lost",
+        "warning",
+        "A change may have been sent, and no answer tells; a late read will.",
+        "cause status not_before",
     ),
+    _event("job.sent", "info debug", "A change was sent and answered.", "outcome status"),
     _event(
         "job.result",
         "info error",
@@ -94,7 +107,7 @@ _ALL: Final = (
         "job.lease_lost",
         "warning",
         "Another worker may hold the job; this one dropped what it knew.",
-        "previous_worker age_s",
+        "jobs previous_worker age_s",
     ),
     _event(
         "job.recovered",
@@ -106,7 +119,7 @@ _ALL: Final = (
         "job.crashed",
         "error",
         "A job met a bug of this program; the others go on.",
-        "error exception",
+        "error",
     ),
     _event(
         "cloud.request",
@@ -118,14 +131,15 @@ _ALL: Final = (
         "cloud.throttled",
         "warning",
         "The cloud answered 429; at most one line in ten seconds and region.",
-        "region count retry_after_s rate_now",
+        "endpoint count retry_after_s rate_now outcome status error_code message request_id",
     ),
     _event(
         "cloud.unreachable",
         "warning error",
         "No request to an endpoint gets an answer.",
-        "endpoint since_s cause",
+        "endpoint since_s outcome status error_code message request_id",
     ),
+    _event("cloud.reachable", "info", "An endpoint answers again.", "endpoint down_s"),
     _event(
         "breaker.opened",
         "error warning",
@@ -137,13 +151,13 @@ _ALL: Final = (
         "plugin.external_change",
         "warning",
         "Somebody else changed a plug-in that a job works on.",
-        "pool_name plugin version_seen phase",
+        "version_seen phase",
     ),
     _event(
         "plugin.unknown_phase",
         "warning",
         "The cloud named a phase this program does not know; it is waited on.",
-        "pool_name plugin phase",
+        "phase",
     ),
     _event(
         "store.migrated", "info", "The store's tables were brought up to date.", "engine schema"
@@ -152,10 +166,15 @@ _ALL: Final = (
         "store.trouble",
         "warning error",
         "The store said no; what was accepted is untouched.",
-        "code detail do",
+        "error doing code detail do",
     ),
     _event("config.loaded", "info debug", "The settings are read and valid.", "files changed"),
-    _event("auth.denied", "warning error", "Somebody was refused.", "credential error_code detail"),
+    _event(
+        "auth.denied",
+        "warning error",
+        "Somebody was refused.",
+        "credential endpoint outcome status error_code message request_id",
+    ),
     _event("simulator.started", "info", "The simulated cloud listens.", "url pools projects speed"),
     _event("simulator.stopped", "info", "The simulated cloud has stopped.", "requests"),
     _event(

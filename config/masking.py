@@ -46,10 +46,10 @@ _AUTHORIZATION: Final = re.compile(
 
 # Possessive, so that hostile text cannot make the search slow; the closing quote is
 # optional, because text is cut before it gets here.
-_PAIR: Final = re.compile(
-    r"""(?P<key>[A-Za-z0-9_.%-]++)(?P<between>["']?\s{0,4}[=:]\s{0,4})"""
-    r"""(?P<value>(?:(?:bearer|basic)\s+)?"""
-    r"""(?:"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s"'&,;}\])]+))""",
+_NAMED: Final = re.compile(r"""([A-Za-z0-9_.%-]++)["']?\s{0,4}[=:]\s{0,4}""")
+_VALUE: Final = re.compile(
+    r"""(?:(?:bearer|basic)\s+)?"""
+    r"""(?:"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s"'&,;}\])]+)""",
     re.IGNORECASE,
 )
 
@@ -102,13 +102,25 @@ def mask_text(text: str) -> str:
         masked = _INPUT_ECHO.sub(f"input_value={MASK}", masked)
     if "=" not in masked and ":" not in masked:
         return masked
-    return _PAIR.sub(_masked_pair, _AUTHORIZATION.sub(rf"\1{MASK}", masked))
+    return _without_named(_AUTHORIZATION.sub(rf"\1{MASK}", masked))
 
 
-def _masked_pair(match: re.Match[str]) -> str:
-    if not is_secret_key(match["key"]) or match["value"].startswith("//"):
-        return match[0]
-    return f"{match['key']}{match['between']}{MASK}"
+def _without_named(text: str) -> str:
+    """Return *text* with the value after each secret-looking name masked.
+
+    Only name and sign are stepped over when the name is harmless: in ``error: token=x`` the
+    value of one name is the next pair.
+    """
+    kept: list[str] = []
+    done = 0
+    for named in _NAMED.finditer(text):
+        if named.start() < done or not is_secret_key(named[1]):
+            continue
+        value = _VALUE.match(text, named.end())
+        if value is not None and value[0] != MASK:
+            kept += [text[done : named.end()], MASK]
+            done = value.end()
+    return "".join([*kept, text[done:]])
 
 
 def masked_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Layer:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Flag:
     """A command-line option that sets a key; *option* is how people write it, as ``--slots``."""
 

@@ -109,7 +109,7 @@ def _raw_rows(file: BinaryIO) -> Iterator[_Raw]:
         if ends and not is_open:
             whole = size <= RECORD_LIMIT_BYTES
             raw = without_end(bytes(kept)) if whole else bytes(kept)
-            if raw:
+            if raw and not raw.isspace():
                 yield _Raw(line=start, raw=raw, whole=whole)
             quotes, start, kept, size = _Quotes(), 0, bytearray(), 0
     if is_open:
@@ -208,9 +208,10 @@ class CsvTable:
 
 
 def _header_cells(row: _Raw) -> tuple[str, ...]:
+    if not row.whole:
+        message = f"the header is longer than {RECORD_LIMIT_BYTES // 1024} KiB"
+        raise InputFileError(message, do='look for a " that is not closed', line=row.line)
     try:
-        if not row.whole:
-            raise RowError("the header is longer than 256 KiB")
         return tuple(cell.strip() for cell in cells_of(row.raw, is_open=row.open))
     except RowError as error:
         message = f"line {row.line}: {error.problem.message}"

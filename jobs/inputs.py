@@ -59,5 +59,9 @@ def _collect(before: Inputs, after: Inputs, prefix: str, paths: list[str]) -> No
         mine, theirs = before.get(key), after.get(key)
         if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
             _collect(mine, theirs, f"{path}.", paths)
-        elif (key in before) != (key in after) or not contains(mine, theirs):
+        elif (key in before) != (key in after) or not _equal(mine, theirs):
             paths.append(path)
+
+
+def _equal(mine: Any, theirs: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return contains(mine, theirs) and contains(theirs, mine)

@@ -118,7 +118,8 @@ class Progress:
         adopted: The change in progress was not started by this job.
         no_effect_us: Start of the first of the present row of reads that showed no effect.
         target_us: Start of the first read that showed the target reached.
-        busy_seen: A read after the send showed Pending or Updating.
+        busy_seen: A read after the send showed the plug-in being changed or deleted, or there
+            where it was missing before.
         abnormal_us: Start of the first of the present row of Abnormal reads.
         abnormal_reads: How many there were in that row.
         polls: Looks since acceptance; drives the poll interval.

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from jobs.clock import MICROSECONDS, seconds_to_us
+from jobs.retries import RETRY_AFTER_CEILING_S
 
 LATE_LIMIT_S: Final = 0.008
 """A slot used later than this is dropped; the rest of the jitter belongs to the network."""
@@ -33,6 +34,9 @@ LEARNED_FOR_S: Final = 600.0
 
 BLIND_PAUSE_S: Final = 1.0
 """Pause after a 429 that names neither a limit nor a time."""
+
+MAX_PAUSE_S: Final = RETRY_AFTER_CEILING_S
+"""Longest pause after one 429; a cloud that wants more is asked again after that."""
 
 MAX_AHEAD_S: Final = 60.0
 """A slot further ahead than this, with no block to explain it, is a clock that was set back."""
@@ -56,6 +60,8 @@ class Bucket:
         factor: Spacing is stretched by this; 1 is the plain limit.
         eased_us: Up to when `factor` has been recovered.
         learned: A limit read from a 429, in force until ``learned_until_us``.
+        gap_us: Start of a free stretch before ``next_us`` that was passed over.
+        gap_end_us: Its end: a slot may start before this.
     """
 
     next_us: int = 0
@@ -64,6 +70,8 @@ class Bucket:
     eased_us: int = 0
     learned: Limit | None = None
     learned_until_us: int = 0
+    gap_us: int = 0
+    gap_end_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +101,24 @@ class Slot:
 
 
 def effective_limit(pace: Pace, bucket: Bucket, now_us: int) -> Limit:
-    """Return the stricter of the configured limit and a learned one that still holds."""
+    """Return the stricter of the configured limit and a learned one that still holds.
+
+    The stricter one has its slots further apart, so that it keeps the windows of both.
+    """
     learned = bucket.learned
     if learned is None or now_us >= bucket.learned_until_us:
         return pace.limit
-    configured = pace.limit.count / pace.limit.window_s
-    return learned if learned.count / learned.window_s < configured else pace.limit
+    return max(pace.limit, learned, key=lambda limit: _plain_s(limit, pace))
+
+
+def _plain_s(limit: Limit, pace: Pace) -> float:
+    return (limit.window_s + pace.jitter_s) / limit.count
 
 
 def spacing_us(pace: Pace, bucket: Bucket, now_us: int) -> int:
     """Return the microseconds between two slots."""
-    limit = effective_limit(pace, bucket, now_us)
-    plain = (limit.window_s + pace.jitter_s) / limit.count
-    return max(1, round(plain * bucket.factor * MICROSECONDS))
+    plain_s = _plain_s(effective_limit(pace, bucket, now_us), pace)
+    return max(1, round(plain_s * bucket.factor * MICROSECONDS))
 
 
 def ease(bucket: Bucket, now_us: int) -> Bucket:
@@ -117,13 +130,33 @@ def ease(bucket: Bucket, now_us: int) -> Bucket:
     return replace(bucket, factor=factor, eased_us=bucket.eased_us + seconds * MICROSECONDS)
 
 
-def free_at(pace: Pace, bucket: Bucket, now_us: int) -> int:
-    """Return the earliest send time the bucket still has to give, not before *now_us*."""
-    ahead = bucket.next_us
-    if ahead > max(now_us, bucket.blocked_us) + seconds_to_us(MAX_AHEAD_S):
-        ahead = now_us + seconds_to_us(pace.limit.window_s + pace.jitter_s)
+def believable(pace: Pace, bucket: Bucket, now_us: int) -> Bucket:
+    """Return the row with instants taken back that only a clock that was set back explains.
+
+    The row is changed, not merely read otherwise: a slot that moves ahead with every look
+    would never come.
+    """
+    limit = effective_limit(pace, bucket, now_us)
+    window_us = seconds_to_us((limit.window_s + pace.jitter_s) * bucket.factor)
+    if bucket.blocked_us > now_us + seconds_to_us(MAX_PAUSE_S):
+        bucket = replace(bucket, blocked_us=0, eased_us=now_us)
+    ahead_us = max(seconds_to_us(MAX_AHEAD_S), window_us)
+    if bucket.next_us > max(now_us, bucket.blocked_us) + ahead_us:
+        bucket = replace(bucket, next_us=now_us + window_us, gap_us=0, gap_end_us=0)
+    return bucket
+
+
+def free_at(pace: Pace, bucket: Bucket, now_us: int, *, from_us: int = 0) -> int:
+    """Return the earliest send time from *from_us* on that the bucket still has to give.
+
+    It lies before *now_us* by up to the unused burst.
+    """
+    open_us = max(from_us, bucket.blocked_us)
+    in_gap_us = max(open_us, bucket.gap_us, now_us)
+    if in_gap_us < bucket.gap_end_us:
+        return in_gap_us
     credit = (pace.burst - 1) * spacing_us(pace, bucket, now_us)
-    return max(ahead, now_us - credit, bucket.blocked_us)
+    return max(bucket.next_us, now_us - credit, open_us)
 
 
 def reserve(
@@ -137,8 +170,10 @@ def reserve(
 ) -> tuple[dict[str, Bucket], list[Slot]]:
     """Give out send times from *now_us* up to *until_us*, in turn over the demanding projects.
 
-    A slot needs room under the shared key and under its project's key at the same
-    instant; a project whose own key is not free yet is passed over and delays nobody.
+    A slot needs room under the shared key and under its project's key at the same instant;
+    a project whose own key is not free yet is passed over.  When all are, the first of them
+    gets its slot ahead of time, and that is the last one: what lies between stays free for
+    others, so that a project at its own limit delays nobody.
 
     Args:
         shared: The credential-and-endpoint key with its pace.
@@ -152,45 +187,80 @@ def reserve(
         The changed rows, and the slots in order of time.
     """
     key, pace = shared
-    changed = {key: ease(buckets.get(key, Bucket()), now_us)}
-    for name in projects:
-        changed[name] = ease(buckets.get(name, Bucket()), now_us)
+    paces = {key: pace, **projects}
+    changed = {
+        name: believable(own, ease(buckets.get(name, Bucket()), now_us), now_us)
+        for name, own in paces.items()
+    }
     left = {demand.project: demand.waiting for demand in demands}
-    turns = list(demands)
+    turns = [demand for demand in demands if demand.waiting > 0]
     slots: list[Slot] = []
     while turns:
-        bucket = changed[key]
-        at_us = free_at(pace, bucket, now_us)
-        chosen: Demand | None = None
-        earliest: int | None = None
-        for demand in turns:
-            own = demand.project_key
-            own_at = 0 if own is None else free_at(projects[own], changed[own], now_us)
-            if own_at <= at_us:
-                chosen = demand
-                break
-            earliest = own_at if earliest is None else min(earliest, own_at)
-        if chosen is None:
-            # Every demanding project is at its own limit: idle until the first is free.
-            assert earliest is not None
-            if earliest > until_us:
-                break
-            changed[key] = replace(bucket, next_us=earliest)
-            continue
+        at_us = free_at(pace, changed[key], now_us)
+        chosen, own_us = _whose_turn(turns, paces, changed, now_us, max(at_us, now_us))
+        early = own_us > max(at_us, now_us)
+        if early:
+            at_us = free_at(pace, changed[key], now_us, from_us=own_us)
         if at_us > until_us:
             break
-        slots.append(Slot(at_us=at_us, project=chosen.project))
-        changed[key] = replace(bucket, next_us=at_us + spacing_us(pace, bucket, now_us))
-        if chosen.project_key is not None:
-            own_pace, own_bucket = projects[chosen.project_key], changed[chosen.project_key]
-            changed[chosen.project_key] = replace(
-                own_bucket, next_us=at_us + spacing_us(own_pace, own_bucket, now_us)
-            )
+        slots.append(Slot(at_us=max(at_us, now_us), project=chosen.project))
+        changed[key] = _without(pace, changed[key], at_us, now_us)
+        own = chosen.project_key
+        if own is not None:
+            changed[own] = _used(paces[own], changed[own], max(at_us, now_us))
         turns.remove(chosen)
         left[chosen.project] -= 1
         if left[chosen.project] > 0:
             turns.append(chosen)
+        if early:
+            break
     return changed, slots
+
+
+def _whose_turn(
+    turns: Sequence[Demand],
+    paces: Mapping[str, Pace],
+    rows: Mapping[str, Bucket],
+    now_us: int,
+    due_us: int,
+) -> tuple[Demand, int]:
+    """Return the first project that is free by *due_us*, else the one that is free first."""
+    earliest: tuple[Demand, int] | None = None
+    for demand in turns:
+        own = demand.project_key
+        own_us = 0 if own is None else free_at(paces[own], rows[own], now_us)
+        if own_us <= due_us:
+            return demand, own_us
+        if earliest is None or own_us < earliest[1]:
+            earliest = (demand, own_us)
+    assert earliest is not None
+    return earliest
+
+
+def _without(pace: Pace, bucket: Bucket, at_us: int, now_us: int) -> Bucket:
+    """Return the shared row after *at_us* was given away, with the longest gap that is left.
+
+    One gap is kept; a second one is lost, which costs slots and never breaks the limit.
+    """
+    step_us = spacing_us(pace, bucket, now_us)
+    before_end_us = at_us - step_us + 1
+    if max(bucket.gap_us, now_us) <= at_us < bucket.gap_end_us:
+        gaps = [(bucket.gap_us, before_end_us), (at_us + step_us, bucket.gap_end_us)]
+        next_us = bucket.next_us
+    else:
+        gaps = [(bucket.gap_us, bucket.gap_end_us), (bucket.next_us, before_end_us)]
+        next_us = at_us + step_us
+    gap_us, gap_end_us = max(gaps, key=lambda gap: gap[1] - max(gap[0], now_us))
+    if gap_end_us <= max(gap_us, now_us):
+        gap_us = gap_end_us = 0
+    return replace(bucket, next_us=next_us, gap_us=gap_us, gap_end_us=gap_end_us)
+
+
+def _used(pace: Pace, bucket: Bucket, at_us: int) -> Bucket:
+    """Return a project's own row after a slot at *at_us*."""
+    step_us = spacing_us(pace, bucket, at_us)
+    credit_us = (pace.burst - 1) * step_us
+    return replace(bucket, next_us=max(bucket.next_us, at_us - credit_us) + step_us)
 
 
 def throttled(
@@ -209,7 +279,7 @@ def throttled(
     pause = retry_after_s
     if pause is None:
         pause = limit.window_s if limit is not None else BLIND_PAUSE_S
-    blocked = max(bucket.blocked_us, now_us + seconds_to_us(pause))
+    blocked = max(bucket.blocked_us, now_us + seconds_to_us(min(pause, MAX_PAUSE_S)))
     known = limit is not None and bucket.learned == limit and now_us < bucket.learned_until_us
     if limit is not None and not known:
         return replace(
@@ -217,8 +287,17 @@ def throttled(
             blocked_us=blocked,
             learned=limit,
             learned_until_us=now_us + seconds_to_us(LEARNED_FOR_S),
+            gap_us=0,
+            gap_end_us=0,
         )
     if now_us < bucket.blocked_us:
         # Answers to requests that were already on the wire teach nothing new.
         return replace(bucket, blocked_us=blocked)
-    return replace(bucket, blocked_us=blocked, factor=bucket.factor * SLOWER, eased_us=blocked)
+    return replace(
+        bucket,
+        blocked_us=blocked,
+        factor=bucket.factor * SLOWER,
+        eased_us=blocked,
+        gap_us=0,
+        gap_end_us=0,
+    )

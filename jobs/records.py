@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from jobs.csvrecords import CsvTable
 from jobs.errors import InputFileError
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 STANDARD_INPUT: Final = "-"
+_PIECE_BYTES: Final = 1024 * 1024
 
 
 class FileFormat(StrEnum):
@@ -158,7 +159,7 @@ def open_records(
         return RecordFile(stdin or sys.stdin.buffer, "standard input", chosen, closes=False)
     chosen = file_format or _SUFFIXES.get(Path(path).suffix.lower(), FileFormat.JSONL)
     try:
-        file = Path(path).open("rb")
+        file = Path(path).open("rb")  # noqa: SIM115 - RecordFile closes it
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise _about(str(path), error) from error
     return RecordFile(file, str(path), chosen)
@@ -169,15 +170,17 @@ def _digest(file: BinaryIO) -> str | None:
     if not file.seekable():
         return None
     start = file.tell()
-    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed asks for readinto, which every binary file has
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE_BYTES):
+        digest.update(piece)
     file.seek(start)
-    return digest
+    return digest.hexdigest()
 
 
 def _about(name: str, error: OSError | ValueError | InputFileError) -> InputFileError:
     """Return the error for a person, naming the file."""
     if isinstance(error, InputFileError):
-        facts = {"file": name, **error.facts}
+        facts: dict[str, Any] = {"file": name, **error.facts}
         return InputFileError(f"{name}: {error}", why=error.why, do=error.do, **facts)
     match error:
         case FileNotFoundError():

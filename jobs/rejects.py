@@ -24,6 +24,8 @@ _OLD_PROBLEM: Final = re.compile(
     rb'\s*+\{\s*+"' + PROBLEM_KEY.encode() + rb'"\s*+:\s*+"(?:[^"\\]|\\.)*+"\s*+,?+'
 )
 
+_REASON: Final = re.compile(r"line \d+: ")
+
 
 class RejectWriter:
     """Writes rejects to an open file, in the format of the file they came from.
@@ -37,7 +39,7 @@ class RejectWriter:
         self._file = file
         self._format = file_format
         self._header = tuple(header)
-        self._fresh = file.tell() == 0
+        self._fresh = not file.seekable() or file.tell() == 0
 
     def write(self, record: Record, problems: Sequence[Problem]) -> None:
         """Write one record and why it was not taken in; it is with the system on return."""
@@ -65,8 +67,12 @@ class RejectWriter:
             cells = None
         if cells is None:
             return [_text(record.raw), reason]
-        if len(cells) == len(self._header) and PROBLEM_COLUMN in self._header:
-            del cells[self._header.index(PROBLEM_COLUMN)]
+        if PROBLEM_COLUMN in self._header:
+            if len(cells) == len(self._header):
+                del cells[self._header.index(PROBLEM_COLUMN)]
+            elif cells and _REASON.match(cells[-1]):
+                # Else a row that is too short would grow, run by run, until it fits.
+                del cells[-1]
         return [*cells, reason]
 
 

@@ -54,7 +54,10 @@ def sighting(seen: PluginSeen | None, version: str | None, inputs: Inputs | None
 
 
 def same_as_before(seen: PluginSeen | None, before: PluginSeen | None) -> bool:
-    """Whether the plug-in is as it was before the send: same being, version and inputs."""
+    """Whether the plug-in is as it was before the send: same being, version and inputs.
+
+    Turning Abnormal is a change too; it is what a failed upgrade looks like.
+    """
     if seen is None or before is None:
         return seen is before
     return (
@@ -62,4 +65,5 @@ def same_as_before(seen: PluginSeen | None, before: PluginSeen | None) -> bool:
         and seen.created_at == before.created_at
         and seen.inputs == before.inputs
         and seen.phase not in IN_PROGRESS
+        and (seen.phase != "Abnormal" or before.phase == "Abnormal")
     )

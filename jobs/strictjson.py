@@ -20,7 +20,6 @@ are refused.
 """
 
 import json
-import re
 from typing import Final
 
 import orjson
@@ -42,7 +41,8 @@ MAX_DEPTH: Final = 22
 SCAN_LIMIT_BYTES: Final = 1024 * 1024
 """A larger text is refused without looking for the exact place, which would take seconds."""
 
-_LONG_DIGITS: Final = re.compile(rb"[0-9]{19}")
+_DIGITS_TO_ZERO: Final = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
+_LONG_ZEROS: Final = b"0" * 19
 _COLON_ESCAPE: Final = b"\\u003"
 
 
@@ -69,7 +69,7 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
         if (
             _COLON_ESCAPE in data
             or orjson.dumps(value).count(b":") != colons
-            or _LONG_DIGITS.search(data) is not None
+            or _LONG_ZEROS in data.translate(_DIGITS_TO_ZERO)  # six times faster than re
         ):
             _judge(data, max_depth)
         return value

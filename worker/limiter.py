@@ -51,6 +51,10 @@ RETRY_S: Final = 0.100
 """Pause when no slot can be had yet (blocked by a 429, or a very low rate)."""
 
 
+TICK_S: Final = 0.001
+"""Shorter waits than the event loop can keep are not made."""
+
+
 class Closed(Exception):  # noqa: N818 - it is an answer, not an error
     """The worker drains: no new request may start."""
 
@@ -238,7 +242,7 @@ class Limiter:
                 await self._wake_lease.wait()
                 continue
             reach = self._stock[-1][0] - self._clock.monotonic() if self._stock else 0.0
-            if reach > REFILL_S:
+            if reach - REFILL_S > TICK_S:
                 with anyio.move_on_after(reach - REFILL_S):
                     await self._wake_lease.wait()
                 continue
@@ -303,7 +307,7 @@ class Limiter:
                 await self._wait_for_change()
                 continue
             early = self._stock[0][0] - BIND_AHEAD_S - self._clock.monotonic()
-            if early > 0.001:
+            if early > TICK_S:
                 with anyio.move_on_after(early):
                     await self._wake_hand.wait()
                 continue
@@ -316,7 +320,7 @@ class Limiter:
         """Wait for a slot, a request or a free place, but not beyond the next slot's time."""
         limit = math.inf
         if self._stock:
-            limit = max(self._stock[0][0] - self._clock.monotonic(), 0.0) + 0.001
+            limit = max(self._stock[0][0] - self._clock.monotonic(), 0.0) + TICK_S
         with anyio.move_on_after(limit):
             await self._wake_hand.wait()
 

@@ -23,6 +23,7 @@ from jobs.decide.rules import (
     past_deadline,
     read_again,
     resting,
+    sends_that_count,
     untroubled,
     with_answer,
     with_sight,
@@ -99,6 +100,8 @@ def first_look(job: Job, now_us: int, rules: Rules) -> Move:
         and wish.base is InputsBase.EMPTY
         and wish.version is not None
         and progress.sends == 0
+        and not job.cancel_asked
+        and not _too_short(job, now_us)
     )
     if not blind:
         return Move(progress=progress, step=Step.LOOK)
@@ -159,8 +162,9 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
             adopted = replace(
                 untroubled(progress),
                 version=version,
+                inputs=_wanted_inputs(job),
                 accepted_us=now_us,
-                adopted=progress.sends == 0,
+                adopted=sends_that_count(progress) == 0,
                 busy_seen=True,
             )
             return Move(
@@ -179,17 +183,19 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
 def _wanted_inputs(job: Job) -> dict[str, object] | None:
     """The inputs that make the plug-in *as wanted* before anything was sent.
 
-    Once a send was prepared, its full tree is what is wanted; before that, the job's own
-    inputs: with any base, what the job does not name is not its business here.
+    Once something was sent, its full tree is what is wanted; before that, the job's own
+    inputs: with any base, what the job does not name is not its business here.  A send that
+    was throttled or never left does not count: what was installed may have changed since.
     """
-    own = job.progress.inputs if job.progress.sends else job.request.plugin.inputs
+    sent = sends_that_count(job.progress) > 0
+    own = job.progress.inputs if sent else job.request.plugin.inputs
     return dict(own) if own else None
 
 
 def _already_there(progress: Progress, plugin: PluginSeen | None, now_us: int) -> Move:
     assert plugin is not None
     done = replace(untroubled(progress), version=plugin.version)
-    if progress.sends > progress.spared:
+    if sends_that_count(progress) > 0:
         # Our own send arrived after all: watch it like any accepted one.
         mine = replace(done, accepted_us=now_us, adopted=False)
         return Move(progress=mine, step=Step.LOOK, event=JobEvent.ADOPTED, again=True)
@@ -212,7 +218,7 @@ def _busy(job: Job, progress: Progress, now_us: int, rules: Rules) -> Move:
 
 def _prepare(job: Job, progress: Progress, plugin: PluginSeen | None, now_us: int) -> Move:
     """Make the request ready to be sent, or say why it must not be."""
-    if job.deadline_us is not None and now_us > job.deadline_us - LEAST_TIME_US:
+    if _too_short(job, now_us):
         return _too_late(progress)
     if progress.cause == Outcome.CONFLICT.value and progress.misses >= CONFLICTS:
         return Move(progress=progress, step=Step.REST, event=JobEvent.REFUSED)
@@ -220,7 +226,7 @@ def _prepare(job: Job, progress: Progress, plugin: PluginSeen | None, now_us: in
         progress,
         checked=True,
         before=plugin,
-        version_from=progress.version_from if progress.sends else _version(plugin),
+        version_from=progress.version_from if sends_that_count(progress) else _version(plugin),
     )
     wish = job.request.plugin
     if progress.version is None or wish.base is InputsBase.TEMPLATE:
@@ -279,6 +285,10 @@ def _compose(wish: PluginWish, progress: Progress, defaults: Inputs) -> Move:
 
 def _version(plugin: PluginSeen | None) -> str | None:
     return plugin.version if plugin is not None else None
+
+
+def _too_short(job: Job, now_us: int) -> bool:
+    return job.deadline_us is not None and now_us > job.deadline_us - LEAST_TIME_US
 
 
 def _too_late(progress: Progress) -> Move:

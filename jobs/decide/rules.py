@@ -118,6 +118,11 @@ def past_deadline(job: Job, now_us: int) -> bool:
     return job.deadline_us is not None and now_us >= job.deadline_us
 
 
+def sends_that_count(progress: Progress) -> int:
+    """How many sends may have had an effect when they were made."""
+    return progress.sends - progress.spared
+
+
 def look_at(job: Job, now_us: int, wait_s: float) -> int:
     """Return when to look next: after *wait_s*, but at the deadline at the latest."""
     at_us = now_us + seconds_to_us(wait_s)

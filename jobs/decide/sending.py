@@ -23,7 +23,7 @@ from jobs.decide.rules import (
 from jobs.model import Job, Progress
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome, PostVerdict
 from jobs.pacing import BLIND_PAUSE_S
-from jobs.retries import backoff_s
+from jobs.retries import RETRY_AFTER_CEILING_S, backoff_s
 from jobs.states import JobEvent, WaitReason
 
 
@@ -70,8 +70,10 @@ def _told(answer: Answer) -> dict[str, object]:
 
 
 def _accepted(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
+    # What was seen before the send says nothing about what came of it.
+    unseen = replace(untroubled(job.progress), phase=None, reason=None)
     progress = replace(
-        with_sight(untroubled(job.progress), answer.plugin),
+        with_sight(unseen, answer.plugin),
         accepted_us=now_us,
         http_status=answer.http_status,
         cloud_request_id=answer.request_id,
@@ -102,7 +104,8 @@ def _lost(job: Job, seen: Answered, now_us: int, rules: Rules) -> Move:
     not_before_us = max(sent_us, now_us) + seconds_to_us(rules.settle_s)
     first_us = not_before_us
     if answer.retry_after_s is not None:
-        first_us = max(first_us, now_us + seconds_to_us(answer.retry_after_s))
+        wish_s = min(answer.retry_after_s, RETRY_AFTER_CEILING_S)
+        first_us = max(first_us, look_at(job, now_us, wish_s))
     progress = replace(
         with_answer(job.progress, answer),
         sent_us=sent_us,
@@ -120,7 +123,8 @@ def _lost(job: Job, seen: Answered, now_us: int, rules: Rules) -> Move:
 
 
 def _look_now(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
-    misses = job.progress.misses + 1
+    in_a_row = job.progress.misses if job.progress.cause == answer.outcome.value else 0
+    misses = in_a_row + 1
     progress = replace(
         with_answer(job.progress, answer), misses=misses, spared=job.progress.spared + 1
     )
@@ -140,7 +144,8 @@ def _not_accepted(progress: Progress, answer: Answer, now_us: int, rules: Rules)
     resting_job = replace(with_answer(progress, answer), misses=misses, spared=progress.spared + 1)
     if answer.outcome is Outcome.THROTTLED:
         window_s = answer.limit.window_s if answer.limit is not None else BLIND_PAUSE_S
-        wait_s = answer.retry_after_s if answer.retry_after_s is not None else window_s
+        wish_s = answer.retry_after_s if answer.retry_after_s is not None else window_s
+        wait_s = min(wish_s, RETRY_AFTER_CEILING_S)
         reason = WaitReason.RATE_LIMIT
     elif answer.outcome is Outcome.POOL_NOT_READY:
         wait_s, reason = POOL_NOT_READY_S, WaitReason.BACKOFF

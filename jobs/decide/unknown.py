@@ -22,6 +22,7 @@ from jobs.decide.rules import (
     look_at,
     past_deadline,
     read_again,
+    sends_that_count,
     with_answer,
     with_sight,
 )
@@ -43,7 +44,8 @@ def after_late_read(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
                 return Move(progress=job.progress, step=Step.LOOK, at_us=not_before_us)
             return _after_read(job, seen, now_us, rules)
         case Answer():
-            if past_deadline(job, now_us):
+            # Before that instant a send may still take effect: the pool is not let go.
+            if past_deadline(job, now_us) and now_us >= (job.progress.not_before_us or 0):
                 progress = with_answer(job.progress, seen)
                 return failed(
                     progress,
@@ -51,10 +53,18 @@ def after_late_read(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
                     progress.cause or causes.DEADLINE,
                     "the deadline passed and no read could tell whether the send had an effect",
                 )
-            return read_again(job, seen, now_us, rules)
+            return _read_again(job, seen, now_us, rules)
         case Answered() | Offered():
             message = "a job whose answer was lost can only be read"
             raise TypeError(message)
+
+
+def _read_again(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
+    move = read_again(job, answer, now_us, rules)
+    if job.progress.cause != Outcome.UNKNOWN_REFUSAL.value:
+        return move
+    # A refusal is remembered over failed reads: it decides what *no effect* means (row 15).
+    return replace(move, progress=replace(job.progress, misses=move.progress.misses))
 
 
 def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
@@ -72,15 +82,24 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
 
 
 def _is_ours(plugin: PluginSeen, progress: Progress) -> bool:
-    """Whether a settled plug-in that is not the target shows that our send had an effect.
+    """Whether a settled plug-in that is not the target may show an effect of our send.
 
-    It does when it has the wanted version and is not as it was before, for instance with
-    inputs that were not taken, or Abnormal.  When nothing was read before the send, the
-    wanted version is the only sign there is.
+    It does when it is not as it was before: there where nothing was, another being, another
+    version, Abnormal, or the wanted version with inputs that were not taken.  Other inputs
+    at a version that we did not ask for are somebody else's; they are read again and kept.
+    When nothing was read before the send, the wanted version is the only sign there is.
     """
-    if plugin.version != progress.version:
+    before = progress.before
+    if sends_that_count(progress) == 0:
         return False
-    return not progress.checked or not same_as_before(plugin, progress.before)
+    if not progress.checked:
+        return plugin.version == progress.version
+    if before is None:
+        return True
+    asked_for = plugin.version == progress.version
+    return not same_as_before(
+        plugin if asked_for else replace(plugin, inputs=before.inputs), before
+    )
 
 
 def _found(progress: Progress, now_us: int) -> Move:
@@ -130,10 +149,12 @@ def _no_effect(job: Job, progress: Progress, asked_us: int, now_us: int, rules: 
     if progress.stale >= STALE_ROUNDS:
         detail = "the cloud accepted the request and nothing changed"
         return failed(progress, JobEvent.REFUSED, causes.NO_EFFECT, detail)
-    if progress.sends - progress.spared >= rules.attempts:
+    if sends_that_count(progress) >= rules.attempts:
         detail = f"{rules.attempts} attempts had no effect; last: {progress.cause}"
         return failed(progress, JobEvent.REFUSED, causes.ATTEMPTS_SPENT, detail)
-    clean = replace(progress, no_effect_us=None, accepted_us=None, polls=0)
+    clean = replace(
+        progress, no_effect_us=None, accepted_us=None, adopted=False, busy_seen=False, polls=0
+    )
     return Move(
         progress=clean,
         step=Step.LOOK,

@@ -33,6 +33,7 @@ from jobs.decide.rules import (
     look_at,
     past_deadline,
     read_again,
+    sends_that_count,
     untroubled,
     with_answer,
     with_sight,
@@ -40,7 +41,7 @@ from jobs.decide.rules import (
 from jobs.inputs import contains
 from jobs.model import Job, PluginSeen, PoolRead, Progress
 from jobs.outcomes import Answer
-from jobs.sightings import Sighting, sighting
+from jobs.sightings import Sighting, same_as_before, sighting
 from jobs.states import JobEvent
 
 EARLY_S: Final = 5.0
@@ -74,10 +75,12 @@ def after_look(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
 def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     plugin = read.plugins.get(job.request.plugin.name)
     shown = with_sight(untroubled(job.progress), plugin)
+    if plugin is None:
+        shown = replace(shown, phase=None, reason=None)
     news = shown.phase != job.progress.phase
     progress = replace(shown, polls=job.progress.polls + 1)
     what = _sight(plugin, progress)
-    progress = _counted(progress, what, read.asked_us)
+    progress = _counted(job.progress, progress, what, read.asked_us)
     if what is Sighting.TARGET:
         return _target(job, progress, plugin, read.asked_us, now_us)
     end = _verdict(progress, what, plugin, read.asked_us, rules)
@@ -101,31 +104,36 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
 def _sight(plugin: PluginSeen | None, progress: Progress) -> Sighting:
     """Reduce the read to one word; what was Abnormal before our send is not news."""
     what = sighting(plugin, progress.version, progress.inputs)
-    before = progress.before
-    if (
-        what is Sighting.ABNORMAL
-        and plugin is not None
-        and before is not None
-        and before.phase == "Abnormal"
-        and before.version == plugin.version
-        and not progress.busy_seen
-    ):
+    if what is Sighting.ABNORMAL and _untouched(plugin, progress):
         return Sighting.OTHER
     return what
 
 
-def _counted(progress: Progress, what: Sighting, asked_us: int) -> Progress:
-    """Keep the rows of like reads: since when target, no effect, Abnormal."""
+def _untouched(plugin: PluginSeen | None, progress: Progress) -> bool:
+    """Whether nothing at all tells that our send did something."""
+    before = progress.before
+    return before is not None and not progress.busy_seen and same_as_before(plugin, before)
+
+
+def _counted(last: Progress, progress: Progress, what: Sighting, asked_us: int) -> Progress:
+    """Keep the rows of like reads: since when target, no effect, Abnormal.
+
+    Missing and unchanged are rows of their own: one read that misses the plug-in does not
+    inherit the patience that many unchanged ones have used up.
+    """
     no_effect = what in {Sighting.OTHER, Sighting.ABSENT}
+    same_row = (what is Sighting.ABSENT) == (last.phase is None)
+    no_effect_us = last.no_effect_us if same_row else None
     abnormal = what is Sighting.ABNORMAL
-    busy = what in {Sighting.TARGET_COMING, Sighting.COMING}
+    busy = what in {Sighting.TARGET_COMING, Sighting.COMING, Sighting.DELETING}
+    appeared = progress.checked and progress.before is None and what is not Sighting.ABSENT
     return replace(
         progress,
         target_us=(progress.target_us or asked_us) if what is Sighting.TARGET else None,
-        no_effect_us=(progress.no_effect_us or asked_us) if no_effect else None,
+        no_effect_us=(no_effect_us or asked_us) if no_effect else None,
         abnormal_us=(progress.abnormal_us or asked_us) if abnormal else None,
         abnormal_reads=progress.abnormal_reads + 1 if abnormal else 0,
-        busy_seen=progress.busy_seen or busy,
+        busy_seen=progress.busy_seen or busy or appeared,
     )
 
 
@@ -158,8 +166,11 @@ def _is_fresh(progress: Progress, plugin: PluginSeen, asked_us: int) -> bool:
     if asked_us < accepted_us and not late_enough and not progress.adopted:
         return False
     before = progress.before
-    if progress.adopted or progress.busy_seen or before is None:
+    if progress.adopted or progress.busy_seen:
         return True
+    # What was never read before the send may have been at its target all the time.
+    if before is None:
+        return progress.checked or asked_us >= accepted_us + seconds_to_us(DWELL_S)
     if before.version != plugin.version or before.created_at != plugin.created_at:
         return True
     if progress.inputs and not contains(before.inputs, progress.inputs):
@@ -184,41 +195,56 @@ def _verdict(
         return None
     since_us = progress.no_effect_us or asked_us
     if what is Sighting.ABSENT and asked_us >= since_us + seconds_to_us(rules.missing_after_s):
-        if progress.phase is not None and progress.accepted_us is not None and _was_there(progress):
+        if _was_there(progress):
             detail = "the plug-in was there and is gone"
             return failed(progress, JobEvent.BROKEN, causes.EXTERNALLY_DELETED, detail)
-        return _stale(progress, asked_us)
+        return _stale(progress, asked_us, rules)
     if what is Sighting.OTHER and asked_us >= since_us + seconds_to_us(rules.stale_after_s):
-        return _other(progress, plugin, asked_us)
+        return _other(progress, plugin) or _stale(progress, asked_us, rules)
     return None
 
 
 def _was_there(progress: Progress) -> bool:
     """Whether the plug-in was seen after our send, or before it."""
-    return progress.busy_seen or progress.before is not None or progress.phase == "Deleting"
+    return progress.busy_seen or progress.before is not None
 
 
-def _other(progress: Progress, plugin: PluginSeen | None, asked_us: int) -> Move:
+def _other(progress: Progress, plugin: PluginSeen | None) -> Move | None:
+    """Return how a plug-in ended that settled as something else; None when it never moved."""
     assert plugin is not None
     before = progress.before
+    if sends_that_count(progress) == 0 or _untouched(plugin, progress):
+        return None
     if plugin.version == progress.version:
         detail = "the plug-in runs at the wanted version with other inputs than were sent"
         return failed(progress, JobEvent.BROKEN, causes.INPUTS_NOT_KEPT, detail)
-    if before is not None and plugin.version != before.version:
+    if progress.checked and (
+        before is None or plugin.version != before.version or plugin.created_at != before.created_at
+    ):
         detail = f"the plug-in is now at {plugin.version}, which this job did not ask for"
         return failed(progress, JobEvent.BROKEN, causes.CHANGED_BY_OTHERS, detail)
-    return _stale(progress, asked_us)
+    return None
 
 
-def _stale(progress: Progress, asked_us: int) -> Move:
-    """Accepted, yet nothing followed: ask again what the send did, before anything else."""
+def _stale(progress: Progress, asked_us: int, rules: Rules) -> Move:
+    """Accepted, yet nothing followed: ask again what the send did, before anything else.
+
+    What was accepted may take effect as late as what was lost, so no read proves anything
+    before that time is over.  A change that was only adopted is nobody's failure.
+    """
+    settled_us = (progress.accepted_us or 0) + seconds_to_us(rules.settle_s)
+    not_before_us = max(asked_us, settled_us)
     doubted = replace(
-        progress, stale=progress.stale + 1, not_before_us=asked_us, no_effect_us=None, polls=0
+        progress,
+        stale=progress.stale + (sends_that_count(progress) > 0),
+        not_before_us=not_before_us,
+        no_effect_us=None,
+        polls=0,
     )
     return Move(
         progress=doubted,
         step=Step.LOOK,
-        at_us=asked_us,
+        at_us=not_before_us,
         event=JobEvent.STALE,
         data={"phase": progress.phase},
     )

@@ -24,6 +24,10 @@ _PLUGIN: Final = "plugin."
 
 def explained(details: Sequence[ErrorDetails], document: Mapping[str, Any]) -> list[Problem]:
     """Return the findings as problems, missing fields last."""
+    if RAW_KEY in document:
+        hint = "mend the line and write it in place of the whole object"
+        message = "this line was set aside because it is not a JSON object"
+        return [Problem(path=RAW_KEY, message=message, suggestion=hint)]
     meant: set[str] = set()
     found: list[Problem] = []
     for detail in sorted(details, key=_is_missing)[:MAX_PROBLEMS]:
@@ -48,10 +52,6 @@ def _is_missing(detail: ErrorDetails) -> bool:
 
 def _unknown_field(path: str, document: Mapping[str, Any]) -> tuple[Problem, str]:
     """Return the problem, and the path that was most likely meant or the empty text."""
-    if path == RAW_KEY:
-        hint = "mend the line and write it in place of the whole object"
-        message = "this line was set aside because it is not a JSON object"
-        return Problem(path=path, message=message, suggestion=hint), ""
     name = path.removeprefix(_PLUGIN)
     if path.startswith(_PLUGIN):
         where, misplaced, likely = " in plugin", name in TOP_FIELDS, _meant_in_plugin(name)
@@ -90,7 +90,7 @@ def _wrong_value(path: str, detail: ErrorDetails) -> Problem:
         facts = detail["ctx"]
         return Problem(path=path, message=facts["message"], suggestion=facts["suggestion"])
     if detail["type"] == "string_unicode":
-        return Problem(path=path, message=f"{path} holds half of a surrogate pair")
+        return Problem(path=path, message=f"{path or 'a name'} holds half of a surrogate pair")
     value = detail["input"]
     if path == "plugin.version" and isinstance(value, int | float) and not isinstance(value, bool):
         message = "plugin.version must be text, not a number"

@@ -264,6 +264,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--faults", type=float, default=0.0, help="share of requests, 0 to 1")
     parser.add_argument("--only", default="", help="choose from these faults; names with commas")
     parser.add_argument("--throttles", type=int, default=2, help="how many 429 are made up")
+    parser.add_argument(
+        "--undone",
+        type=int,
+        default=faults.UNDONE_PER_PLUGIN,
+        help="how many sends of one plug-in may be lost without effect",
+    )
     parser.add_argument("--limit", type=int, default=100_000, help="requests in any second")
     parser.add_argument("--settle-range", type=_span, default=(0.3, 1.5), help="seconds: 0.3-1.5")
     parser.add_argument("--latency-range", type=_span, default=(0.001, 0.02), help="seconds")
@@ -300,6 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=told.seed,
         rate=told.faults,
         throttles=told.throttles,
+        undone=told.undone,
         only=frozenset(told.only.split(",")) - {""},
     )
     state = json.loads(told.state.read_text(encoding="utf-8"))

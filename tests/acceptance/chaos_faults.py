@@ -144,12 +144,14 @@ class FaultPlan:
         rate: Share of the requests that are hit, 0 to 1.
         throttles: How many 429 may be given out over the whole run.
         only: Names of the faults to choose from; empty means all.
+        undone: How many sends of one plug-in may be lost without effect.
     """
 
     seed: int
     rate: float
     throttles: int = 2
     only: frozenset[str] = frozenset()
+    undone: int = UNDONE_PER_PLUGIN
     _seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     _undone: Counter[str] = field(default_factory=Counter)
 
@@ -179,7 +181,7 @@ class FaultPlan:
             self.throttles -= 1
             return fault
         if target is not None and fault.effect is Effect.NONE:
-            if self._undone[target] >= UNDONE_PER_PLUGIN:
+            if self._undone[target] >= self.undone:
                 return NO_FAULT
             self._undone[target] += 1
         return fault

@@ -207,13 +207,20 @@ def _results_explain(run: Evidence) -> Iterable[str]:
 
 
 def _nothing_broke(run: Evidence) -> Iterable[str]:
-    """No log line tells of a crash, and only a killed worker leaves half a line."""
+    """No log line tells of a crash, and only a killed worker leaves half a line.
+
+    Text for people between the log lines is allowed; a traceback or a bug is not.
+    """
     for line in run.log:
         event = str(line.get("event", ""))
         if "crash" in event or line.get("exception") or line.get("error_code") == "BUG-01":
             yield f"{event} {line.get('job', '')}".strip()
-    if len(run.garbage) > run.kills:
-        yield f"{len(run.garbage)} log lines are not JSON: {run.garbage[0][:200]!r}"
+    halves = [text for text in run.other if text.startswith("{")]
+    if len(halves) > run.kills:
+        yield f"{len(halves)} log lines are not whole: {halves[0][:200]!r}"
+    for text in run.other:
+        if text.startswith(("Traceback ", "error[BUG-")):
+            yield text[:200]
 
 
 def _secrets_are_kept(run: Evidence) -> Iterable[str]:

@@ -55,7 +55,7 @@ class Evidence:
         limit: Requests allowed in any window.
         settle_s: The workers' settle time.
         kills: How many workers were killed.
-        garbage: Log lines that are not JSON.
+        other: Lines between the log lines that are no JSON objects.
         secrets: Texts that may be nowhere in *said*.
         said: Everything the product printed.
     """
@@ -67,7 +67,7 @@ class Evidence:
     settle_s: float
     window_s: float = 1.0
     kills: int = 0
-    garbage: Sequence[str] = ()
+    other: Sequence[str] = ()
     secrets: Sequence[str] = ()
     said: str = ""
 
@@ -138,9 +138,9 @@ def place(line: Line) -> Place:
 
 
 def parse_lines(paths: Iterable[Path]) -> tuple[list[Line], list[str]]:
-    """Return the JSON objects in the files, and the lines that are none; blank ones are skipped."""
+    """Return the JSON objects in the files, and the other lines; blank ones are skipped."""
     parsed: list[Line] = []
-    garbage: list[str] = []
+    other: list[str] = []
     for path in paths:
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
@@ -150,8 +150,8 @@ def parse_lines(paths: Iterable[Path]) -> tuple[list[Line], list[str]]:
             if isinstance(line, dict):
                 parsed.append(line)
             elif line is not None:
-                garbage.append(text)
-    return parsed, garbage
+                other.append(text)
+    return parsed, other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

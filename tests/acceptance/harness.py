@@ -251,23 +251,11 @@ class Plugwave:
         self.workers.append(worker)
         return worker
 
-    def start_seconds(self) -> float:
-        """Return how long a worker needs to start and find nothing to do; the better of two."""
-        spent = []
-        for _ in range(2):
-            begun = time.monotonic()
-            done = self.run("work", "--until-empty")
-            spent.append(time.monotonic() - begun)
-            if done.returncode != 0:
-                text = done.stderr.decode(errors="replace")
-                raise HarnessError(f"an idle worker ended with {done.returncode}: {text[-1500:]}")
-        return min(spent)
-
     def evidence(self, scenario: Scenario, record: Sequence[Mapping[str, Any]]) -> Evidence:
         """Return all that is known about the run, once every process has ended."""
         logs = [worker.log for worker in self.workers]
         printed = [*logs, *(log.with_suffix(".out") for log in logs), *self.logs]
-        parsed, garbage = parse_lines(logs)
+        parsed, other = parse_lines(logs)
         said = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in printed)
         killed = [worker for worker in self.workers if worker.process.returncode == -signal.SIGKILL]
         return Evidence(
@@ -277,7 +265,7 @@ class Plugwave:
             limit=self.rate,
             settle_s=4.0,
             kills=len(killed),
-            garbage=garbage,
+            other=other,
             secrets=scenario.secrets,
             said=said,
         )

@@ -79,12 +79,12 @@ class Story:
 
 def a_job(key: str, pool: str, **facts: Any) -> Expected:
     """Return what must become of a job."""
-    told = {"project": "p", "plugin": "dns", "version": "2", "inputs": "kept", "changes": True}
-    return Expected(key=key, pool=pool, **told | facts)
+    told: dict[str, Any] = {"project": "p", "plugin": "dns", "version": "2", "inputs": "kept"}
+    return Expected(key=key, pool=pool, **{**told, "changes": True, **facts})
 
 
 def a_clean_run() -> Story:
-    """Tell of four jobs: a plain one, one whose first send was lost, one as wanted, two plug-ins."""
+    """Tell of five jobs: plain, first send lost, as wanted, and two plug-ins of one pool."""
     story = Story([{"kind": "start", "at": 0.0, "wall": WALL, "limit": LIMIT}])
     story.read(1.0, "plain")
     story.effect(story.send(1.1, "plain"), 1.11, "plain")
@@ -400,11 +400,21 @@ def test_a_printed_secret_is_caught() -> None:
 
 
 def test_half_a_line_is_allowed_to_a_killed_worker_only() -> None:
-    """A log line that is not JSON is a fault, unless its writer was killed."""
-    run = evidence(a_clean_run(), garbage=['{"event": "job.re'])
+    """A log line that is not whole is a fault, unless its writer was killed."""
+    run = evidence(a_clean_run(), other=["Ended: 5 jobs", '{"event": "job.re'])
 
     assert caught(run) == {"I12 nothing-broke"}
     assert caught(replace(run, kills=1)) == set()
+
+
+@pytest.mark.parametrize("text", ["Traceback (most recent call last):", "error[BUG-01]: TypeError"])
+def test_a_traceback_is_caught(text: str) -> None:
+    """Text for people is no fault; a traceback or a bug is one, killed workers or not."""
+    recap = evidence(a_clean_run(), other=["Ended: 5 jobs", "  Time: 2 s"], kills=1)
+    broken = replace(recap, other=[*recap.other, text])
+
+    assert caught(recap) == set()
+    assert caught(broken) == {"I12 nothing-broke"}
 
 
 def test_exactly_the_limit_is_kept() -> None:
@@ -433,7 +443,7 @@ def test_figures_count_the_fullest_window() -> None:
 
 
 def test_log_files_are_parsed_line_by_line(tmp_path: Path) -> None:
-    """JSON objects are log lines; everything else but blank lines is garbage."""
+    """JSON objects are log lines; everything else but blank lines is told apart."""
     path = tmp_path / "log"
     path.write_text('{"event": "a"}\n\nTraceback\n[1]\n{"ev', encoding="utf-8")
 

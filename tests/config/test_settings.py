@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from config import settings as settings_module
 from config.addresses import StoreEngine
-from config.keys import all_keys
+from config.keys import Key, all_keys
 from config.settings import (
     Auth,
     CloudSettings,
@@ -19,7 +19,7 @@ from config.settings import (
     WorkerSettings,
 )
 
-DEFAULTS = {
+DEFAULTS: dict[str, object] = {
     # The table of product.md 5.3, durations in seconds.
     "cloud.endpoint": None,
     "cloud.endpoints": {},
@@ -61,10 +61,12 @@ DEFAULTS = {
 
 
 def cloud(**given: object) -> CloudSettings:
+    """Return the section as a file would give it."""
     return CloudSettings.model_validate(given)
 
 
 def refusal(**given: object) -> str:
+    """Return what is said about a section that cannot work."""
     with pytest.raises(ValidationError) as caught:
         cloud(**given)
     return str(caught.value)
@@ -94,11 +96,9 @@ def test_the_store_lies_in_the_users_state_folder_by_default() -> None:
 
 
 @pytest.mark.parametrize("key", all_keys().values(), ids=lambda key: key.name)
-def test_every_key_says_what_it_is_for(key: object) -> None:
+def test_every_key_says_what_it_is_for(key: Key) -> None:
     """The docstring under each setting is its manual, so none is missing."""
-    field = all_keys()[key.path].field  # type: ignore[attr-defined]  # parametrize hands over Key as object
-
-    assert len(field.description or "") > 20
+    assert len(key.field.description or "") > 20
 
 
 def test_every_secret_can_come_from_a_file() -> None:

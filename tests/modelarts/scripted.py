@@ -44,6 +44,9 @@ class Reply:
     """Bytes for one request, and what follows."""
 
     data: bytes = b""
+    late: bytes = b""
+    """Sent by itself, once the answer has been taken."""
+
     then: Then = Then.KEEP
 
 
@@ -87,6 +90,7 @@ class Cloud:
     greets: bool = False
     connected: anyio.Event = field(default_factory=anyio.Event)
     answered: anyio.Event = field(default_factory=anyio.Event)
+    taken: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def endpoint(self) -> str:
@@ -116,6 +120,9 @@ class Cloud:
             if reply.data:
                 await stream.send(reply.data)
             self.answered.set()
+            if reply.late:
+                await self.taken.wait()
+                await stream.send(reply.late)
             if reply.then is Then.HANG:
                 await anyio.sleep_forever()
             if reply.then is Then.RESET:

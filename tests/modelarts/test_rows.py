@@ -385,7 +385,7 @@ async def test_cancellation_passes_through() -> None:
 
 
 async def test_row10_a_bad_chunk_is_never_a_status() -> None:
-    """A body in broken chunks is garbage when it comes with the head, and cut when it comes later."""
+    """Broken chunks are garbage together with the head, and a cut body after it."""
     reply = Reply(data=CHUNKED + b"zz\r\n{}\r\n", then=Then.HANG)
     async with cloud(reply) as served, caller(served) as call:
         answer = await call.create()

@@ -89,9 +89,12 @@ class Console:
 
     def paint(self, text: str, colour: str | None, *, stderr: bool = False) -> str:
         """Return *text* in a colour, plain where the stream takes none."""
+        if colour is None:
+            return text
         stream = sys.stderr if stderr else sys.stdout
-        wanted = takes_colour(stream, self.choices, self._environ)
-        return painted(text, colour) if wanted and colour is not None else text
+        return (
+            painted(text, colour) if takes_colour(stream, self.choices, self._environ) else text
+        )
 
     def state(self, state: JobState) -> str:
         """Return a state with its symbol: never a symbol without its word."""
@@ -118,3 +121,8 @@ def age(instant_us: int | None, now_us: int) -> str:
     if instant_us is None:
         return "-"
     return format_duration(max(0, now_us - instant_us) / MICROSECONDS)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 call``, ``2 calls``, ``no calls``."""
+    return f"{number} {noun}" if number == 1 else f"{number or 'no'} {noun}s"

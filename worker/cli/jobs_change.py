@@ -101,7 +101,7 @@ async def _retry(
 ) -> None:
     console = Console(choices)
     async with writing(choices) as store:
-        named = [await existing(store, job) for job in jobs]
+        named = [await existing(store, job) for job in dict.fromkeys(jobs)]
         for job in named:
             if job.state not in RETRYABLE:
                 raise UsageError(why_not_retryable(job), do=f"plugwave why {job_name(job.id)}")
@@ -204,14 +204,16 @@ def cancel(choices: Choices, jobs: tuple[JobId, ...]) -> int:
 async def _cancel(choices: Choices, jobs: Iterable[JobId]) -> int:
     console = Console(choices)
     async with writing(choices) as store:
-        found = [await existing(store, job) for job in jobs]
+        for job in jobs:
+            await existing(store, job)
         with _telling(console, "cancels") as told:
-            results = [await _cancel_one(store, job, told) for job in found]
+            results = [await _cancel_one(store, job, told) for job in dict.fromkeys(jobs)]
     return 0 if all(results) else EXIT_PARTIAL
 
 
-async def _cancel_one(store: Store, before: Job, told: Told) -> bool:
+async def _cancel_one(store: Store, job: JobId, told: Told) -> bool:
     """Cancel one job, tell what happened, and return whether it will not be sent."""
+    before = await existing(store, job)
     after = await store.cancel(before.id, by=_who())
     word, text = cancel_words(before, after)
     name = job_name(before.id)

@@ -22,6 +22,9 @@ from worker.cli.printing import Column, Table, as_json, document, no_names, stre
 from worker.cli.session import reading, run_async
 from worker.cli.views import LIST_COLUMNS, full_fields, job_fields, list_row, worker_names
 
+EMPTY: Final = (None, [], {}, "")
+"""Facts that are left out, because there is nothing to tell."""
+
 LISTED: Final = 50
 """Jobs that `jobs list` prints when no other number is asked for."""
 
@@ -156,7 +159,7 @@ async def _show(choices: Choices, job: JobId) -> None:
 
 def fact_lines(fields: Mapping[str, Any]) -> list[str]:
     """Return the facts that there are, one on a line; nested ones as JSON."""
-    told = {key: value for key, value in fields.items() if value not in (None, [], {}, "")}
+    told = {key: value for key, value in fields.items() if value not in EMPTY}
     width = max(len(key) for key in told)
     return [f"{key:<{width}}  {_fact(value)}" for key, value in told.items()]
 
@@ -228,5 +231,5 @@ def _event_row(event: Event, created_us: int, console: Console) -> Sequence[str]
         console.moment(event.at_us),
         event.event,
         event.state.value,
-        " ".join(f"{key}={_fact(value)}" for key, value in facts.items() if value is not None),
+        " ".join(f"{key}={_fact(value)}" for key, value in facts.items() if value not in EMPTY),
     ]

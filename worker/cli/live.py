@@ -9,13 +9,14 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from jobs.clock import Clock
 from jobs.durations import format_duration
 from jobs.report import FINAL_ORDER
 from jobs.states import JobState
-from worker.cli.console import Console
+from worker.cli.console import Console, counted
 from worker.cli.printing import fitted
 from worker.cli.symbols import Symbols
 from worker.statistics import InHand, WorkerStatistics
@@ -27,16 +28,20 @@ LATEST: Final = 3
 BAR: Final = 20
 """Cells of the progress bar."""
 
-FIXED_LINES: Final = 8
-"""Lines around the list of jobs: head, bar, title, waiting, cloud, trouble, hint, one spare."""
-
 
 class Feed(io.StringIO):
-    """Takes JSON log lines and keeps the latest as short lines for a person."""
+    """Takes JSON log lines and keeps the latest as short lines for a person.
 
-    def __init__(self, symbols: Symbols) -> None:
+    With *say* each short line is also told at once; a view does without.
+    """
+
+    def __init__(
+        self, symbols: Symbols, say: Callable[[str], None] | None = None, *, local: bool = False
+    ) -> None:
         super().__init__()
         self._symbols = symbols
+        self._say = say
+        self._local = local
         self.latest: deque[str] = deque(maxlen=LATEST)
 
     def write(self, text: str) -> int:
@@ -49,22 +54,31 @@ class Feed(io.StringIO):
             told = self._told(entry)
             if told is not None:
                 self.latest.append(told)
+                if self._say is not None:
+                    self._say(told)
         return len(text)
 
     def _told(self, entry: dict[str, Any]) -> str | None:
         """Return a line for results and for what is at least a warning, None for the rest."""
-        time = str(entry.get("ts", ""))[11:19] + "Z"
+        time = self._time(str(entry.get("ts", "")))
         if entry.get("event") != "job.result":
             if entry.get("level") not in {"warning", "error", "critical"}:
                 return None
             what = str(entry.get("event", "")).replace(".", " ").replace("_", " ")
-            return f"{time} ! {what}"
+            subject = entry.get("job") or entry.get("detail") or ""
+            return f"{time} ! {what} {subject}".rstrip()
         state = JobState(entry["outcome"])
         took = entry.get("run_s")
         text = f"{time} {self._symbols.states[state]} {entry['pool_name']} {state}"
         if took is not None:
             text += f" in {format_duration(took)}"
         return text + (f": {entry['cause']}" if entry.get("cause") else "")
+
+    def _time(self, stamp: str) -> str:
+        """Return the time of day: local where a person looks on, UTC with Z elsewhere."""
+        if not self._local:
+            return stamp[11:19] + "Z"
+        return datetime.fromisoformat(stamp).astimezone().strftime("%H:%M:%S")
 
 
 def live_lines(
@@ -92,7 +106,7 @@ def _bar(figures: WorkerStatistics, symbols: Symbols) -> str:
         if figures.ended.get(state)
     )
     bar = symbols.full * filled + symbols.empty * (BAR - filled)
-    return f"  {bar}  {done}/{total} done   {counts}".rstrip()
+    return f"  {bar}  {done} done, {figures.open_jobs} open   {counts}".rstrip()
 
 
 def _in_hand(jobs: tuple[InHand, ...], symbols: Symbols, width: int, room: int) -> list[str]:
@@ -122,8 +136,9 @@ def _tail(figures: WorkerStatistics, latest: list[str]) -> list[str]:
         told = ", ".join(f"{count} {reason}" for reason, count in figures.waiting.items())
         lines.append(f"  Waiting  {told}")
     lines.append(
-        f"  Cloud {figures.rate:.1f} of {figures.rate_limit:g} calls/s, {figures.throttled} "
-        f"slow-downs (429), {figures.lost_answers} lost answers"
+        f"  Cloud {figures.rate:.1f} of {figures.rate_limit:g} calls/s, "
+        f"{counted(figures.throttled, 'slow-down')} (429), "
+        f"{counted(figures.lost_answers, 'lost answer')}"
     )
     if figures.trouble:
         lines.append(f"  ! {figures.trouble}")
@@ -140,12 +155,19 @@ async def draw(
     from rich.text import Text  # noqa: PLC0415 - only when drawing
 
     screen = RichConsole(file=sys.stderr, no_color=True, highlight=False, markup=False)
-    with Live(console=screen, auto_refresh=False, transient=True) as live:
+    symbols = console.symbols
+    with Live(
+        console=screen,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as live:
         while True:
             lines = live_lines(
                 figures(),
                 list(feed.latest),
-                console.symbols,
+                symbols,
                 width=screen.width,
                 height=max(4, screen.height - 1),
             )

@@ -1,18 +1,29 @@
 """The last lines of a run: what ended how, how long it took, what to do next."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jobs.durations import format_duration
+from jobs.errors import PlugwaveError
 from jobs.report import FINAL_ORDER, Recap, bad_causes
 from jobs.states import BAD_STATES, JobState
 from jobs.store.protocol import JobFilter, Store
-from worker.cli.console import Console
+from worker.cli.console import Console, counted
 from worker.cli.printing import document
 from worker.statistics import WorkerStatistics
 
 LOOKED_AT = 10_000
 """Failed jobs, newest first, that are looked through for the causes of this run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a run ended: its recap, the exit code, and what ended it early if something did."""
+
+    recap: Recap
+    exit_code: int
+    error: PlugwaveError | None = None
 
 
 def recap_of(figures: WorkerStatistics, causes: Mapping[str, int]) -> Recap:
@@ -43,23 +54,23 @@ async def causes_since(store: Store, start_us: int) -> dict[str, int]:
 
 def recap_lines(recap: Recap, exit_code: int, console: Console) -> list[str]:
     """Return the recap for a person."""
-    counted = ", ".join(
+    told = ", ".join(
         console.paint(f"{recap.ended[state]} {state}", _COLOURS.get(state), stderr=True)
         for state in FINAL_ORDER
         if recap.ended.get(state)
     )
-    lines = [f"Ended: {counted or 'no job'}      exit {exit_code}"]
+    lines = [f"Ended: {told or 'no job'}      exit {exit_code}"]
     if recap.causes:
-        told = ", ".join(f"{cause} {count}" for cause, count in recap.causes.items())
-        lines.append(f"  Failed:  {told}")
+        causes = ", ".join(f"{cause} {count}" for cause, count in recap.causes.items())
+        lines.append(f"  Failed:  {causes}")
     if recap.left:
         lines.append(f"  Left:    {recap.left} not final yet; the next worker goes on")
     lines.append(f"  Time:    {format_duration(recap.run_s)}")
     lines.append(
-        f"  Cloud:   {recap.calls} calls, {recap.throttled} slow-downs (429), "
-        f"{recap.lost_answers} lost answers"
+        f"  Cloud:   {counted(recap.calls, 'call')}, "
+        f"{counted(recap.throttled, 'slow-down')} (429), "
+        f"{counted(recap.lost_answers, 'lost answer')}"
     )
-    lines.extend(_next(recap))
     return lines
 
 
@@ -71,7 +82,8 @@ _COLOURS = {
 }
 
 
-def _next(recap: Recap) -> list[str]:
+def next_lines(recap: Recap) -> list[str]:
+    """Return the commands that lead on from here."""
     steps = []
     bad = [state for state in (JobState.FAILED, JobState.UNRESOLVED) if recap.ended.get(state)]
     if bad:
@@ -85,13 +97,15 @@ def _next(recap: Recap) -> list[str]:
     ]
 
 
-def tell(recap: Recap, exit_code: int, console: Console, error: dict[str, Any] | None) -> None:
+def tell(ended: Ended, console: Console) -> None:
     """Print the recap: for a person on stderr, with a structured form also on stdout."""
-    for line in recap_lines(recap, exit_code, console):
+    lines = recap_lines(ended.recap, ended.exit_code, console)
+    for line in [*lines, *next_lines(ended.recap)]:
         console.say(line)
     if console.structured:
-        body: dict[str, Any] = {"kind": "recap", **recap.as_dict(), "exit_code": exit_code}
-        if error is not None:
-            body["error"] = error
+        body: dict[str, Any] = {"kind": "recap", **ended.recap.as_dict()}
+        body["exit_code"] = ended.exit_code
+        if ended.error is not None:
+            body["error"] = ended.error.as_dict()
             console.choices.told = True
         document(console, body)

@@ -23,7 +23,7 @@ from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.live import Feed, draw
 from worker.cli.printing import no_names
-from worker.cli.recap import causes_since, recap_of, tell
+from worker.cli.recap import Ended, causes_since, recap_of, tell
 from worker.cli.session import configure_logs, loaded_settings, run_async
 from worker.statistics import WorkerStatistics
 
@@ -53,39 +53,42 @@ def work(choices: Choices, until_empty: bool, slots: int | None) -> int:  # noqa
 
 
 async def _work(console: Console, loaded: Loaded, until_empty: bool) -> int:  # noqa: FBT001 - handed on
-    feed = Feed(console.symbols) if console.live else None
+    feed = Feed(console.symbols, local=True) if console.live else None
     configure_logs(console.choices, loaded, feed=feed)
     running = Work(loaded.settings, slots=None, until_empty=until_empty)
-    return await Shift(console, running, SystemClock(), feed=feed).run(loaded.settings.store)
+    shift = Shift(console, running, SystemClock(), feed=feed, live=console.live)
+    ended = await shift.run(loaded.settings.store)
+    tell(ended, console)
+    if ended.error is not None:
+        raise ended.error
+    return ended.exit_code
 
 
 class Shift:
     """One run of a worker under a person's eyes: signals, progress, recap."""
 
     def __init__(
-        self, console: Console, running: Work, clock: Clock, *, feed: Feed | None = None
+        self,
+        console: Console,
+        running: Work,
+        clock: Clock,
+        *,
+        feed: Feed | None = None,
+        live: bool = False,
     ) -> None:
         self._console = console
         self._running = running
         self._clock = clock
-        self._feed = feed
+        self._feed = feed if live else None
         self._signals: list[int] = []
 
-    async def run(self, store: StoreSettings) -> int:
-        """Work until it ends, tell the recap, and return the exit code.
-
-        Raises:
-            PlugwaveError: What ended the work early, after the recap was told.
-        """
+    async def run(self, store: StoreSettings) -> Ended:
+        """Work until it ends, and return what it did; signals drain it."""
         start_us = self._clock.now_us()
         error = await self._until_over()
         figures = self._running.statistics()
         recap = recap_of(figures, await self._causes(figures, store, start_us))
-        code = self._exit_code(recap, error)
-        tell(recap, code, self._console, None if error is None else error.as_dict())
-        if error is not None:
-            raise error
-        return code
+        return Ended(recap=recap, exit_code=self._exit_code(recap, error), error=error)
 
     async def _until_over(self) -> PlugwaveError | None:
         async with anyio.create_task_group() as tasks:

@@ -70,8 +70,12 @@ class TokenAuth:
 
 def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     """Return the values of *headers* that an answer must not repeat."""
+    if not headers:
+        return ()
     return tuple(
-        value
-        for name, value in headers.items()
-        if name.lower() in SECRET_HEADERS and len(value) >= SHORTEST_SECRET
+        [
+            value
+            for name, value in headers.items()
+            if name.lower() in SECRET_HEADERS and len(value) >= SHORTEST_SECRET
+        ]
     )

@@ -7,8 +7,7 @@ not a state.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from yarl import URL
 
@@ -37,9 +36,8 @@ READ: Final = frozenset({200})
 JSON_BODY: Final = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call(Generic[T]):
-    """One request and how its success is read."""
+class _Call(NamedTuple, Generic[T]):
+    """One request and how its success is read; a tuple, because one is made for each call."""
 
     method: str
     url: URL
@@ -185,9 +183,9 @@ def _success(call: _Call[T], raw: RawAnswer, secrets: tuple[str, ...]) -> Docume
         raise UnreadableError(f"status {raw.status} is not documented")
     if raw.body is None:
         raise UnreadableError("the body is compressed or too large")
-    answered = request_id(raw.headers) or ""
-    if any(one.encode() in raw.body or one in answered for one in secrets):
-        raise UnreadableError("it repeats the credential")
+    for secret in secrets:
+        if secret.encode() in raw.body or secret == raw.headers.get("X-Request-Id"):
+            raise UnreadableError("it repeats the credential")
     return document(raw.body)
 
 

@@ -221,7 +221,8 @@ def _pair(
 def _told(message: str) -> str:
     """Return *message* as one clean line, up to where it begins to repeat our request."""
     echo = _ECHO.search(message)
-    return clean_line(message if echo is None else message[: echo.start()])
+    told = message if echo is None else message[: echo.start()]
+    return clean_line(" ".join(told[:EXCERPT].split()))
 
 
 def limit_in(message: str) -> Limit | None:

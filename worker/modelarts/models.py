@@ -22,7 +22,6 @@ from worker.modelarts.reading import (
     Document,
     child,
     created,
-    document,
     items,
     line,
     name_in,
@@ -117,10 +116,10 @@ def template_in(body: bytes) -> str:
     if len(body) > BODY_LIMIT_BYTES:
         raise NotSendableError("the request body is too large")
     try:
-        name = name_in(child(child(document(body), "spec"), "template"), "spec.template")
-    except UnreadableError:
+        name = orjson.loads(body)["spec"]["template"]["name"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
         raise NotSendableError("the request body names no plug-in") from None
-    if not is_name(name):
+    if type(name) is not str or not is_name(name):
         raise NotSendableError("the plug-in name is not a plain name")
     return name
 

@@ -1,23 +1,21 @@
 """Make foreign text harmless: one line, no control or direction characters, bounded."""
 
-import re
 from typing import Final
 
 LINE_LIMIT: Final = 300
 """Characters of a message that are kept."""
 
-_STRAY: Final = re.compile(
-    "[\x00-\x20\x7f-\xa0\xad\u061c\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
-    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]+"
-)
-"""C0, C1, spaces of every width, bidi marks, invisible characters and lone surrogates."""
-
 
 def clean_line(text: str, limit: int = LINE_LIMIT) -> str:
-    """Return *text* as one line of at most *limit* characters, fit for logs and terminals."""
+    """Return *text* as one line of at most *limit* characters, fit for logs and terminals.
+
+    What Python calls unprintable becomes a space: C0 and C1 controls, bidi marks, invisible
+    and unassigned characters, lone surrogates, and spaces of other kinds.
+    """
     if len(text) <= limit and text.isprintable():
         return text
-    line = _STRAY.sub(" ", text[: 4 * limit]).strip()
+    shown = "".join(char if char.isprintable() else " " for char in text[: 4 * limit])
+    line = " ".join(shown.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

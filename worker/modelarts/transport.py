@@ -6,23 +6,24 @@ the moment of sending is noted, and a second writing of the same request is refu
 the library silently repeats a GET when a reused connection drops and no limiter would have
 counted that.  This costs nothing measurable; a TraceConfig costs a fifth of a request.
 
-What the gate refuses has not been written: the connection goes back unused.  With a body
+What the gate refuses has not been written: the connection goes back unused.  A connection
+that is gone, or into which the server spoke unasked, is not written to either.  With a body
 the bytes follow within one turn of the event loop (aiohttp writes head and body together
-from a task of its own before Python 3.12); nothing is waited for in between.  A connection
-known to be gone is not written to either.  After the gate "sent" means *may have left*: that
-a keep-alive connection was dropped by the server just before cannot be told from a request
-that was lost after it had been received.
+from a task of its own before Python 3.12); nothing is waited for in between.  After the gate
+"sent" means *may have left*: that a server dropped an idle connection just before cannot be
+told from a request that was lost after it had been received.
 """
 
-import errno
 import ssl
+from asyncio import TimerHandle, get_running_loop
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self
 
-import anyio
 from aiohttp import (
+    ClientError,
     ClientRequest,
     ClientResponse,
     ClientSession,
@@ -31,6 +32,7 @@ from aiohttp import (
     StreamReader,
     TCPConnector,
 )
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -74,7 +76,7 @@ class TransportSettings:
             raise ConfigError("certificates must be verified")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one for each request, and freezing costs
 class RawAnswer:
     """A complete answer; *body* is None when it is compressed or too large to be read."""
 
@@ -86,20 +88,40 @@ class RawAnswer:
 
 @dataclass(slots=True, kw_only=True)
 class Sending:
-    """One request on its way; *sent_us* is set when it may have left."""
+    """One request on its way.
+
+    Attributes:
+        body: The bytes to send.
+        gate: Asked right before they are written.
+        clock: What the moment of sending is read from.
+        deadline: The event loop's time at which the answer must have been read.
+        sent_us: Set when the request may have left.
+        answered: Whether the head of an answer has arrived.
+        expired: Whether the connection was cut because the deadline had passed.
+        timer: Cuts the connection at the deadline.
+    """
 
     body: bytes | None = field(repr=False)
     gate: Gate
     clock: Clock
+    deadline: float
     sent_us: int | None = None
     answered: bool = False
+    expired: bool = False
+    timer: TimerHandle | None = None
+
+    def expire(self, conn: Connection) -> None:
+        """Cut the connection, unless it has been given back because the answer is complete."""
+        if conn.transport is not None:
+            self.expired = True
+            conn.transport.abort()
 
 
-class _NotConnectedError(ConnectionError):
-    """The connection was gone before anything was written."""
+class ConnectionGoneError(ClientError):
+    """The connection could not be used any more; nothing was written."""
 
 
-class _SentTwiceError(ConnectionError):
+class SentTwiceError(ClientError):
     """The library tried to write the same request again; the first one is lost."""
 
 
@@ -120,20 +142,29 @@ class _Request(ClientRequest):
         """Ask the gate, note the moment, write."""
         sending, protocol = self._sending, conn.protocol
         if sending is None or sending.sent_us is not None:
-            raise _SentTwiceError
-        transport = None if protocol is None else protocol.transport
-        if protocol is None or transport is None or transport.is_closing():
-            raise _NotConnectedError(errno.ENOTCONN)
-        if protocol.writing_paused:
-            # An earlier request is still stuck in it; this one would wait for who knows how long.
-            raise _NotConnectedError(errno.ENOTCONN)
+            raise SentTwiceError
+        if protocol is None or not _is_usable(protocol):
+            raise ConnectionGoneError
+        if self.loop.time() >= sending.deadline:
+            raise TimeoutError
         try:
             sending.gate()
         except GateClosed:
             conn.release()
             raise
         sending.sent_us = sending.clock.now_us()
+        sending.timer = self.loop.call_at(sending.deadline, sending.expire, conn)
         return await super().send(conn)
+
+
+def _is_usable(protocol: ResponseHandler) -> bool:
+    """Whether a request may be written to this connection.
+
+    Not when it is closing; not when an earlier request is still stuck in it; and not when the
+    server said something unasked into it while it was idle, because aiohttp would take that
+    for the answer to this request.
+    """
+    return protocol.is_connected() and not protocol.writing_paused and not protocol.should_close
 
 
 class Transport:
@@ -162,7 +193,6 @@ class Transport:
                 "User-Agent": settings.user_agent,
             },
             request_class=_Request,
-            timeout=ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None),
             trust_env=settings.trust_env,
         )
         # No hidden repetition of a GET.  The attribute is what aiohttp's own test client sets;
@@ -204,27 +234,49 @@ class Transport:
             The complete answer, whatever its status; or how there was none (rows 2 to 10).
             Cancellation from outside passes through.
         """
-        sending = Sending(body=body, gate=gate, clock=self._clock)
         if timeout_s <= 0:
             return without_answer(Outcome.CONNECT_TIMEOUT, sent=False, detail="no time left")
-        with anyio.move_on_after(timeout_s):
-            try:
-                return await self._exchange(method, url, headers, sending)
-            except (GateClosed, *FOREIGN) as error:
+        deadline = get_running_loop().time() + timeout_s
+        sending = Sending(body=body, gate=gate, clock=self._clock, deadline=deadline)
+        try:
+            raw = await self._exchange(method, url, headers, sending, _connect_within(timeout_s))
+        except (GateClosed, *FOREIGN) as error:
+            if not sending.expired:
                 return answer_of_exception(
                     error, sent=sending.sent_us is not None, answered=sending.answered
                 )
-        sent = sending.sent_us is not None
-        outcome = Outcome.ANSWER_TIMEOUT if sent else Outcome.CONNECT_TIMEOUT
-        return without_answer(outcome, sent=sent, detail=f"after {timeout_s:g} s")
+        else:
+            if not sending.expired:
+                return raw
+        finally:
+            if sending.timer is not None:
+                sending.timer.cancel()
+        return without_answer(Outcome.ANSWER_TIMEOUT, sent=True, detail=f"after {timeout_s:g} s")
 
     async def _exchange(
-        self, method: str, url: URL, headers: Mapping[str, str], sending: Sending
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        sending: Sending,
+        timeout: ClientTimeout,  # noqa: ASYNC109 - aiohttp's, for the connection alone
     ) -> RawAnswer:
         assert self._session is not None, "the transport is used outside of its `async with`"
-        response = await self._session.request(
-            method, url, headers=headers, data=sending, allow_redirects=False
+        ask = partial(
+            self._session.request,
+            method,
+            url,
+            headers=headers,
+            data=sending,
+            timeout=timeout,
+            allow_redirects=False,
         )
+        try:
+            response = await ask()
+        except ConnectionGoneError:
+            # The pool gave us a spoilt connection and has dropped it: nothing was written, and
+            # the gate was not asked.  Another one is tried, once.
+            response = await ask()
         sending.answered = True
         assert sending.sent_us is not None
         return RawAnswer(
@@ -233,6 +285,12 @@ class Transport:
             body=await _body_of(response),
             sent_us=sending.sent_us,
         )
+
+
+@lru_cache(64)
+def _connect_within(timeout_s: float) -> ClientTimeout:
+    """Return aiohttp's bound on making a connection; it costs nothing when one is reused."""
+    return ClientTimeout(total=None, connect=timeout_s, sock_connect=None, sock_read=None)
 
 
 async def _body_of(response: ClientResponse) -> bytes | None:

@@ -28,6 +28,7 @@ REMEMBERED: Final = 8192
 CONTINUE_LIMIT: Final = 2048
 """Characters of a continue token that are sent back."""
 
+_SEGMENT: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+", re.ASCII)
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
 
@@ -164,10 +165,10 @@ class Urls:
         asked = "&".join(f"{name}={_quoted(value)}" for name, value in query or ())
         url = URL(f"{origin}{expected}{'?' if asked else ''}{asked}", encoded=True)
         same = (url.scheme, url.raw_host, url.port) == (origin.scheme, origin.raw_host, origin.port)
-        parts = url.raw_path.split("/")[1:]
-        if not same or url.raw_path != expected or tuple(parts) != path or url.raw_fragment:
-            raise NotSendableError("the finished URL is not the one that was meant")
-        if url.raw_query_string != asked or url.raw_user is not None:
+        parts = tuple(url.raw_path.split("/")[1:])
+        exact = parts == path and all(_SEGMENT.fullmatch(part) for part in parts)
+        rest = (url.raw_query_string, url.raw_fragment, url.raw_user) == (asked, "", None)
+        if not (same and exact and rest):
             raise NotSendableError("the finished URL is not the one that was meant")
         return url
 

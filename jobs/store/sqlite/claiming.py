@@ -4,7 +4,8 @@ A claim looks only at indexes that hold nothing but candidates, so its cost foll
 number of jobs it takes and not the number that are queued.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Final
 
 from jobs.errors import WorkerFencedError
@@ -35,7 +36,8 @@ SELECT id FROM jobs WHERE state = 2 AND project = ? ORDER BY priority DESC, id L
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _SET_FENCE: Final = "UPDATE pools SET fence = ? WHERE id = ?"
 _TAKE: Final = """
-UPDATE jobs SET state = ?, worker = ?, fence = ?, started_us = ?, deadline_us = ? WHERE id = ?
+UPDATE jobs SET state = ?, holds = 1, worker = ?, fence = ?, started_us = ?, deadline_us = ?
+ WHERE id = ?
 """
 _PARK: Final = "UPDATE jobs SET state = 1, reason = ? WHERE id = ?"
 _ALIVE: Final = "SELECT 1 FROM workers WHERE id = ? AND dead_us IS NULL"
@@ -74,20 +76,22 @@ def _in_turn(transaction: Transaction, limit: int) -> list[int]:
         seen = set(lanes)
         around = transaction.rows(LANES, (0, limit - len(lanes)))
         lanes += [lane for (lane,) in around if lane not in seen]
-    waiting = [(lane, transaction.rows(LANE, (lane, limit))) for lane in lanes]
-    chosen: list[int] = []
-    while waiting and len(chosen) < limit:
-        served: list[tuple[int, Iterator[Cells]]] = []
-        for lane, jobs in waiting:
-            if len(chosen) == limit:
-                break
-            job = next(jobs, None)
-            if job is not None:
-                chosen.append(job[0])
-                memory.last_project = lane
-                served.append((lane, jobs))
-        waiting = served
+    each = -(-limit // max(len(lanes), 1))
+    chosen = _deal(transaction, lanes, each, limit)
+    if len(chosen) < limit and len(lanes) < limit:
+        # Some have fewer than their share: deal once more, with all that the others have.
+        chosen = _deal(transaction, lanes, limit, limit)
     return chosen
+
+
+def _deal(transaction: Transaction, lanes: Sequence[int], each: int, limit: int) -> list[int]:
+    """Return up to *limit* jobs, one of each lane in turn, at most *each* of a lane."""
+    piles = [[(lane, job) for (job,) in transaction.rows(LANE, (lane, each))] for lane in lanes]
+    rounds = zip_longest(*piles)
+    dealt = [card for turn in rounds for card in turn if card is not None][:limit]
+    if dealt:
+        transaction.memory.last_project = dealt[-1][0]
+    return [job for _, job in dealt]
 
 
 def _take(

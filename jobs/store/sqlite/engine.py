@@ -7,10 +7,13 @@ the disk, the next group gathers.  Nobody ever waits on purpose.
     event loop          writer
     call 1 ──┐
     call 2 ──┼──▶ queue ──▶ BEGIN IMMEDIATE
-    call 3 ──┘               SAVEPOINT, call 1, RELEASE
-                             SAVEPOINT, call 2, ROLLBACK TO     ← fails alone
-                             SAVEPOINT, call 3, RELEASE
+    call 3 ──┘               call 1, call 2, call 3
        ◀── one wake-up ──── COMMIT
+
+A call that fails fails alone.  Nearly all look before they write, so there is nothing to
+undo; when one has written before it failed, the group is rolled back and run again with a
+savepoint around each call.  Calls are functions of the store, so running one again is
+harmless, and the calls of every other group are spared the savepoints.
 
 A caller that is cancelled while it waits has no say any more: its call happens whole.
 When COMMIT fails, nothing of the group happened and every caller is told.
@@ -20,7 +23,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
@@ -49,6 +52,10 @@ class _Call:
     future: asyncio.Future[Any]
     value: Any = None
     error: BaseException | None = None
+
+
+class _NeedsSavepointsError(Exception):
+    """A call failed after it had written: the group must run again, each call undoable."""
 
 
 def _tell(calls: list[_Call]) -> None:
@@ -83,14 +90,14 @@ class _Lane:
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[Any], T]) -> T:
-        """Queue *work* and wait for its outcome."""
+    def run(self, work: Callable[[Any], T]) -> asyncio.Future[T]:
+        """Queue *work*; the future has its outcome."""
         if self._ended is not None:
             raise StoreError("the store is closed", do="open it again")
         self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = self._loop.create_future()
         self._calls.put(_Call(work, future))
-        return await future
+        return future
 
     async def stop(self) -> None:
         """Finish what is queued and end the thread; harmless when repeated."""
@@ -149,9 +156,9 @@ class Writer:
         """Groups committed so far."""
         self._lane = _Lane("plugwave store writer", self._serve, self._close, most=MOST_CALLS)
 
-    async def run(self, work: Callable[[Transaction], T]) -> T:
-        """Run *work* in the next group and return its value once it is on the disk."""
-        return await self._lane.run(work)
+    def run(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run *work* in the next group; its value comes once it is on the disk."""
+        return self._lane.run(work)
 
     async def stop(self) -> None:
         """Finish what was accepted, fold the WAL into the file and close."""
@@ -165,28 +172,48 @@ class Writer:
 
     def _serve(self, group: list[_Call]) -> None:
         try:
-            self._commit(group)
+            try:
+                self._commit(group, savepoints=False)
+            except _NeedsSavepointsError:
+                self._roll_back()
+                self._commit(group, savepoints=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it and the thread must live
             self._fail(group, error)
         self._memory.bound()
 
-    def _commit(self, group: list[_Call]) -> None:
+    def _commit(self, group: list[_Call], *, savepoints: bool) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         transaction = Transaction(self._connection, self._memory)
+        run = self._run_in_savepoint if savepoints else self._run_plain
         for call in group:
-            self._try(transaction, call)
+            transaction.begin_call(self._clock.now_us())
+            run(transaction, call)
         transaction.flush()
         self._connection.execute("COMMIT")
         self.commits += 1
 
-    def _try(self, transaction: Transaction, call: _Call) -> None:
-        """Run one call so that its failure leaves the others whole."""
-        transaction.begin_call(self._clock.now_us())
-        self._connection.execute("SAVEPOINT call")
+    def _run_plain(self, transaction: Transaction, call: _Call) -> None:
+        """Run one call; if it fails, it must not have written."""
+        before = self._connection.total_changes()
         try:
             call.value = call.work(transaction)
         except Exception as error:
-            if is_everyones(error) or not self._connection.in_transaction:
+            if self._is_everyones(error):
+                raise
+            if self._connection.total_changes() != before:
+                raise _NeedsSavepointsError from error
+            call.error = self._translated(error)
+        else:
+            transaction.end_call()
+
+    def _run_in_savepoint(self, transaction: Transaction, call: _Call) -> None:
+        """Run one call; if it fails, undo what it has written."""
+        self._connection.execute("SAVEPOINT call")
+        call.error = None
+        try:
+            call.value = call.work(transaction)
+        except Exception as error:
+            if self._is_everyones(error):
                 raise
             call.error = self._translated(error)
             self._memory.doubt()
@@ -195,12 +222,18 @@ class Writer:
             transaction.end_call()
         self._connection.execute("RELEASE call")
 
-    def _fail(self, group: list[_Call], error: Exception) -> None:
-        """Undo the whole group and tell each of its callers why."""
+    def _is_everyones(self, error: Exception) -> bool:
+        return is_everyones(error) or not self._connection.in_transaction
+
+    def _roll_back(self) -> None:
         self._memory.doubt()
         with contextlib.suppress(apsw.Error):  # SQLite may have rolled back by itself
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+    def _fail(self, group: list[_Call], error: Exception) -> None:
+        """Undo the whole group and tell each of its callers why."""
+        self._roll_back()
         for call in group:
             call.error = self._translated(error)
 
@@ -221,9 +254,9 @@ class Reader:
         self._path = path
         self._lane = _Lane("plugwave store reader", self._serve, connection.close, most=1)
 
-    async def run(self, work: Callable[[Snapshot], T]) -> T:
+    def run(self, work: Callable[[Snapshot], T]) -> Awaitable[T]:
         """Run *work* on one snapshot of the store."""
-        return await self._lane.run(work)
+        return self._lane.run(work)
 
     async def stop(self) -> None:
         """Answer what was asked and close."""

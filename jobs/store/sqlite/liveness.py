@@ -32,6 +32,8 @@ class WorkerLocks:
 
         Where the file system has no locks, nothing is held and the lease alone speaks.
         """
+        if worker in self._held:
+            return  # the call that registers it is run again
         self._folder.mkdir(mode=0o700, exist_ok=True)
         handle = os.open(self._path(worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

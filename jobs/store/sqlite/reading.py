@@ -1,16 +1,15 @@
 """What commands and pages ask, each answer from one snapshot that is let go at once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jobs.model import Job, JobId, Target, WorkerId
-from jobs.pacing import Bucket
 from jobs.states import JobState, WaitReason
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
 from jobs.store.schema import LAST_OPEN, REASONS, STATES
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.intake import POSITION
-from jobs.store.sqlite.transaction import Snapshot, Transaction
+from jobs.store.sqlite.transaction import Snapshot
 
 PAGE_IDS: Final = 1_000
 """Ids looked at in one read, so that no reader stays long and holds up the checkpoint."""
@@ -27,7 +26,11 @@ SELECT {rows.COLUMNS}, x.seq, w.name
   JOIN jobs j ON j.id = x.job
   {rows.JOINS}
  WHERE x.worker = ? AND x.seq > ? ORDER BY x.seq
-"""
+"""  # noqa: S608 - made of constants only
+_WORKERS: Final = f"""
+{rows.WORKERS} WHERE dead_us IS NULL OR id IN (SELECT worker FROM jobs WHERE worker IS NOT NULL)
+ ORDER BY id
+"""  # noqa: S608 - made of constants only
 NEXT_DUE: Final = """
 SELECT min(run_at_us) FROM jobs WHERE state = 1 AND run_at_us IS NOT NULL
 """
@@ -97,16 +100,7 @@ def waiting_counts(snapshot: Snapshot) -> Mapping[WaitReason, int]:
 
 def workers(snapshot: Snapshot) -> Sequence[WorkerRow]:
     """See `OperatorStore.workers`."""
-    found = snapshot.rows(
-        f"{rows.WORKERS} WHERE dead_us IS NULL"
-        " OR id IN (SELECT worker FROM jobs WHERE worker IS NOT NULL) ORDER BY id"
-    )
-    return [rows.worker(row) for row in found]
-
-
-def buckets(snapshot: Snapshot) -> Mapping[str, Bucket]:
-    """See `OperatorStore.buckets`."""
-    return {row[0]: rows.bucket(row) for row in snapshot.rows(rows.BUCKETS)}
+    return [rows.worker(row) for row in snapshot.rows(_WORKERS)]
 
 
 def results_after(snapshot: Snapshot, worker: WorkerId, seq: int) -> Sequence[Result]:
@@ -128,20 +122,3 @@ def open_jobs(snapshot: Snapshot) -> int:
 def intake_position(snapshot: Snapshot, source: str, digest: str) -> int:
     """See `IntakeStore.intake_position`."""
     return snapshot.number(POSITION, (source, digest)) or 0
-
-
-BucketChange = Callable[[Mapping[str, Bucket], int], tuple[Mapping[str, Bucket], object]]
-
-_SET_BUCKET: Final = "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-def update_buckets(transaction: Transaction, keys: Sequence[str], change: BucketChange) -> object:
-    """See `LimitStore.update_buckets`; the write lock is the lock of every row."""
-    found = {}
-    for key in keys:
-        row = transaction.row(f"{rows.BUCKETS} WHERE key = ?", (key,))
-        if row is not None:
-            found[key] = rows.bucket(row)
-    changed, answer = change(found, transaction.now_us)
-    transaction.each(_SET_BUCKET, (rows.bucket_cells(key, new) for key, new in changed.items()))
-    return answer

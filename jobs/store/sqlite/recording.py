@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from jobs.errors import LeaseLostError, NothingMatchedError
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, WorkerId, job_name
-from jobs.states import FINAL_STATES, JobEvent, JobState, WaitReason, next_state
+from jobs.states import FINAL_STATES, HELD_STATES, JobEvent, JobState, WaitReason, next_state
 from jobs.store.protocol import Change
 from jobs.store.schema import (
     POOL_KEEPING,
@@ -26,10 +26,13 @@ SELECT state, pool, cancel_asked, created_us, started_us, deadline_us FROM jobs
 # Three statements, because SQLite rewrites every index that names a column it sets.
 _STAY: Final = "UPDATE jobs SET state = ?, progress = ? WHERE id = ?"
 _LEAVE: Final = """
-UPDATE jobs SET state = ?, progress = ?, reason = ?, run_at_us = ?, worker = NULL WHERE id = ?
+UPDATE jobs
+   SET state = ?, progress = ?, reason = ?, run_at_us = ?, worker = NULL, holds = ?
+ WHERE id = ?
 """
 _FINISH: Final = """
-UPDATE jobs SET state = ?, progress = ?, finished_us = ?, open = 0, worker = NULL WHERE id = ?
+UPDATE jobs SET state = ?, progress = ?, finished_us = ?, open = 0, holds = 0, worker = NULL
+ WHERE id = ?
 """
 _ADD_RESULT: Final = """
 INSERT INTO results(worker, seq, job)
@@ -54,7 +57,7 @@ UPDATE jobs SET progress = ? WHERE id = ? AND worker = ? AND fence = ? RETURNING
 """
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _IN_HAND_OF: Final = "SELECT id, state, pool FROM jobs WHERE worker = ? ORDER BY id"
-_LET_GO: Final = "UPDATE jobs SET state = ?, worker = NULL WHERE id = ?"
+_LET_GO: Final = "UPDATE jobs SET state = ?, worker = NULL, holds = ? WHERE id = ?"
 _CANCEL_ROW: Final = "SELECT state, reason, pool FROM jobs WHERE id = ?"
 _CANCEL: Final = """
 UPDATE jobs SET state = ?, reason = 0, run_at_us = NULL, finished_us = ?, open = 0 WHERE id = ?
@@ -154,7 +157,8 @@ def _write_move(
         transaction.change(_FINISH, (code, progress, transaction.now_us, job))
         transaction.change(_ADD_RESULT, (change.lease.worker, job))
     elif new in _OUT_OF_HAND or change.event in LEAVING:
-        transaction.change(_LEAVE, (code, progress, REASON_CODES[reason], run_at_us, job))
+        place = (code, progress, REASON_CODES[reason], run_at_us, new in HELD_STATES)
+        transaction.change(_LEAVE, (*place, job))
     else:
         transaction.change(_STAY, (code, progress, job))
 
@@ -199,7 +203,7 @@ def let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
     for job, code, _ in list(transaction.rows(_IN_HAND_OF, (worker,))):
         old = STATES[code]
         new = next_state(old, JobEvent.LEASE_LOST)
-        transaction.change(_LET_GO, (STATE_CODES[new], job))
+        transaction.change(_LET_GO, (STATE_CODES[new], new in HELD_STATES, job))
         if old is JobState.SENDING:
             ended = (transaction.now_us, JobEvent.LEASE_LOST, None, None, job)
             transaction.change(_CLOSE_ATTEMPT, ended)

@@ -34,7 +34,7 @@ JOINS: Final = """
   JOIN projects r ON r.id = j.project
   JOIN specs s ON s.id = j.spec
 """
-JOBS: Final = f"SELECT {COLUMNS} FROM jobs j {JOINS}"
+JOBS: Final = f"SELECT {COLUMNS} FROM jobs j {JOINS}"  # noqa: S608 - made of constants only
 """A WHERE follows."""
 
 STATE: Final = 1
@@ -85,10 +85,10 @@ def job(row: Row) -> Job:
 
 
 ADD_JOB: Final = """
-INSERT INTO jobs(id, state, open, reason, run_at_us, fence, cancel_asked, priority, project, pool,
-                 spec, created_us, not_before_us, deadline_s, source, idempotency_key, fingerprint,
-                 natural_key, labels)
-VALUES (?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO jobs(id, state, open, holds, reason, run_at_us, fence, cancel_asked, priority,
+                 project, pool, spec, created_us, not_before_us, deadline_s, source,
+                 idempotency_key, fingerprint, natural_key, labels)
+VALUES (?, ?, 1, 0, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """What `request_cells` fill from the ninth value on."""
 

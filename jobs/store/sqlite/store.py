@@ -5,10 +5,10 @@ Nothing is decided here.  What a method does stands in the module named after th
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, final
+from typing import Any, TypeVar, final
 
 import anyio
 import apsw
@@ -29,7 +29,7 @@ from jobs.store.protocol import (
     WorkerInfo,
     WorkerRow,
 )
-from jobs.store.sqlite import checking, claiming, intake, reading, recording, workers
+from jobs.store.sqlite import buckets, checking, claiming, intake, reading, recording, workers
 from jobs.store.sqlite.connection import (
     BUSY_S,
     check_library,
@@ -66,14 +66,14 @@ class SqliteStore:
         """Groups committed by this object so far."""
         return 0 if self._writer is None else self._writer.commits
 
-    async def _write(self, work: Callable[[Transaction], T]) -> T:
+    def _write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         if self._writer is None:
             raise StoreReadOnlyError(
                 f"the store {self.path} was opened for reading only",
                 do="run the command without --read-only",
                 path=str(self.path),
             )
-        return await self._writer.run(work)
+        return self._writer.run(work)
 
     # Intake.
 
@@ -158,8 +158,7 @@ class SqliteStore:
         change: Callable[[Mapping[str, Bucket], int], tuple[Mapping[str, Bucket], T]],
     ) -> T:
         """See `LimitStore.update_buckets`."""
-        answer = await self._write(partial(reading.update_buckets, keys=keys, change=change))
-        return cast("T", answer)
+        return await self._write(lambda transaction: buckets.update(transaction, keys, change))
 
     # Operator.
 
@@ -200,7 +199,7 @@ class SqliteStore:
 
     async def buckets(self) -> Mapping[str, Bucket]:
         """See `OperatorStore.buckets`."""
-        return await self._reader.run(reading.buckets)
+        return await self._reader.run(buckets.buckets)
 
     async def cancel(self, job: JobId, *, by: str) -> Job:
         """See `OperatorStore.cancel`."""

@@ -5,7 +5,7 @@ common is gathered in memory and written once before COMMIT: the history, the co
 the numbers given out.  A call that fails leaves nothing behind, in the file or in memory.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, final
 
@@ -25,6 +25,9 @@ _ADD_COUNT: Final = (
 
 Cells = tuple[Any, ...]
 """One row, or the values for one statement."""
+
+Place = tuple[int, int]
+"""The codes of a job's state and of the reason why it waits, 0 for none."""
 
 MOST_REMEMBERED: Final = 20_000
 """Entries in one memory before it starts anew; some 10 MB at most."""
@@ -80,10 +83,10 @@ class Transaction:
         self.memory = memory
         self.now_us = 0
         """The store's time as the present call sees it."""
-        self._events: list[tuple[int, int, str, int, str | None]] = []
-        self._counts: Counter[tuple[int, int]] = Counter()
-        self._call_events: list[tuple[int, int, str, int, str | None]] = []
-        self._call_counts: Counter[tuple[int, int]] = Counter()
+        self._events: list[Cells] = []
+        self._counts: defaultdict[Place, int] = defaultdict(int)
+        self._call_events: list[Cells] = []
+        self._call_counts: list[tuple[Place, int]] = []
         self._numbers: dict[str, int] = {}
 
     # What calls use.
@@ -119,11 +122,11 @@ class Transaction:
         """Append to the job's history; *state* is the one it has now."""
         self._call_events.append((job, self.now_us, event, STATE_CODES[state], data))
 
-    def moved(self, old: tuple[int, int] | None, new: tuple[int, int], jobs: int = 1) -> None:
-        """Count *jobs* over from one (state, reason) to another; None when they are new."""
+    def moved(self, old: Place | None, new: Place) -> None:
+        """Count a job over from one place to another; from None when it is new."""
         if old is not None:
-            self._call_counts[old] -= jobs
-        self._call_counts[new] += jobs
+            self._call_counts.append((old, -1))
+        self._call_counts.append((new, 1))
 
     # What the writer uses.
 
@@ -136,7 +139,8 @@ class Transaction:
     def end_call(self) -> None:
         """Keep what the call gathered."""
         self._events += self._call_events
-        self._counts.update(self._call_counts)
+        for place, delta in self._call_counts:
+            self._counts[place] += delta
 
     def flush(self) -> None:
         """Write what the group gathered."""

@@ -52,7 +52,8 @@ CREATE INDEX workers_alive ON workers(id) WHERE dead_us IS NULL;
 CREATE TABLE jobs (
   id INTEGER PRIMARY KEY,
   state INTEGER NOT NULL,
-  open INTEGER NOT NULL,          -- 1 until final; changes once, so its indexes do too
+  open INTEGER NOT NULL,          -- 1 until final; changes once, so its index does too
+  holds INTEGER NOT NULL,         -- 1 in the states 3 to 6; set and cleared once for each claim
   reason INTEGER NOT NULL,        -- 0 unless waiting
   run_at_us INTEGER,
   worker INTEGER REFERENCES workers(id),
@@ -73,7 +74,9 @@ CREATE TABLE jobs (
   idempotency_key TEXT,
   fingerprint ANY NOT NULL,       -- 32 bytes; text when it is no SHA-256
   natural_key ANY NOT NULL,
-  labels TEXT
+  labels TEXT,
+  CHECK (open = (state <= 6)),
+  CHECK (holds = (state BETWEEN 3 AND 6))
 ) STRICT;
 -- claim: one lane for each project, in order.
 CREATE INDEX jobs_ready ON jobs(project, priority DESC, id) WHERE state = 2;
@@ -85,8 +88,9 @@ CREATE INDEX jobs_behind ON jobs(pool, priority DESC, id)
 -- claim: jobs that may have been sent and that nobody looks after.
 CREATE INDEX jobs_orphaned ON jobs(id) WHERE worker IS NULL AND state IN (5, 6);
 CREATE INDEX jobs_in_hand ON jobs(worker) WHERE worker IS NOT NULL;
--- The one-writer rule, held by the file itself.
-CREATE UNIQUE INDEX jobs_one_holder ON jobs(pool) WHERE state IN (3, 4, 5, 6);
+-- The one-writer rule, held by the file itself.  Not by state: SQLite rewrites an index entry
+-- with each change of a column that the index names.
+CREATE UNIQUE INDEX jobs_one_holder ON jobs(pool) WHERE holds = 1;
 -- Equal open jobs, and what a pool has; a short prefix keeps it small at a million rows.
 CREATE INDEX jobs_open ON jobs(pool, substr(natural_key, 1, 6)) WHERE open = 1;
 

@@ -1,0 +1,156 @@
+"""The whole engine on virtual time: real store, real limiter, real runner, a cloud that lies."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from jobs.decide import Rules
+from jobs.pacing import Limit, Pace
+from jobs.states import JobState
+from jobs.store.protocol import JobFilter, WorkerInfo
+from jobs.store.sqlite import open_sqlite
+from tests.builders import a_request
+from tests.engine.model_cloud import Faults, ModelCloud
+from tests.engine.virtual import OneProcess, VirtualClock, VirtualLoop, on_virtual_time
+from worker.calls import CallCounts, Calls
+from worker.executor import Executor
+from worker.lease import WorkerLease
+from worker.limiter import Limiter
+from worker.reporting import Reporter
+from worker.runner import Runner, RunnerLimits
+from worker.troubles import Troubles
+
+SETTLE = 4.0
+ALL_FAULTS = Faults(
+    lost_without_effect=0.08,
+    lost_with_effect=0.08,
+    lost_and_late=0.05,
+    not_sent=0.05,
+    throttled=0.02,
+    conflict=0.02,
+    read_fails=0.1,
+    read_lag=1.0,
+)
+
+
+class OneWorker:
+    """One simulated worker process: everything a real one has, on the shared store."""
+
+    def __init__(
+        self, store: Any, cloud: ModelCloud, loop: VirtualLoop, clock: VirtualClock, tmp: Path
+    ) -> None:
+        self.store = OneProcess(store, loop)
+        self.results: list[int] = []
+        self.scope = anyio.CancelScope()
+        self._troubles = Troubles(clock)
+        self._counts = CallCounts(self._troubles)
+        self._lease = WorkerLease(
+            self.store, clock, lease_s=5.0, heartbeat_s=1.25, fence_after_s=3.0
+        )
+        pace = Pace(limit=Limit(count=cloud.limit))
+        self._limiter = Limiter("model", pace, store=self.store, clock=clock, max_in_flight=64)
+        self._calls = Calls(cloud, self._limiter, self._lease, self._counts, timeout_s=2.0)
+        rules = Rules(settle_s=SETTLE, poll_first_s=1.0, rng=random.Random(1))
+        limits = RunnerLimits(
+            slots=32,
+            lease_s=5.0,
+            deadline_s=2700.0,
+            drain_s=60.0,
+            rescue_grace_s=2.0,
+            unreachable_after_s=60.0,
+            until_empty=True,
+        )
+        self.runner = Runner(
+            self.store,
+            Executor(self.store, clock, rules),
+            self._lease,
+            Reporter(self.store, tmp / "results", lambda one: self.results.append(one.job.id)),
+            self._troubles,
+            limits,
+            clock=clock,
+            info=WorkerInfo(name="virtual", host="here", pid=1),
+            calls_for=lambda _job: self._calls,
+            close_turns=self._limiter.close,
+        )
+
+    async def run(self) -> None:
+        """Work until the queue is empty, or until killed."""
+        with self.scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._limiter.run)
+                await self.runner.run()
+                tasks.cancel_scope.cancel()
+
+    def kill(self) -> None:
+        """Kill -9: nothing more of it reaches the store or the cloud."""
+        self.store.kill()
+        self.scope.cancel()
+
+
+def rollout(tmp: Path, seed: int, faults: Faults, *, jobs: int = 30, workers: int = 1) -> ModelCloud:
+    """Run a whole queue on virtual time; assert what must hold always; return the cloud."""
+
+    async def main(loop: VirtualLoop, clock: VirtualClock) -> ModelCloud:
+        rng = random.Random(seed)
+        cloud = ModelCloud(clock, rng, faults, limit=20)
+        with loop.real():
+            store = await open_sqlite(tmp / f"{seed}.db", clock)
+        entry = OneProcess(store, loop)
+        requests = []
+        for number in range(jobs):
+            name = f"pool-{number}"
+            requests.append(a_request(pool=name, plugin="dns", version="2.0", key=name))
+            if number % 2:
+                pool = cloud.pool(requests[-1].target)
+                pool.version, pool.inputs = "1.0", {"custom": str(number)}
+        await entry.enqueue(requests)
+        team = [OneWorker(store, cloud, loop, clock, tmp) for _ in range(workers)]
+        with anyio.fail_after(3600):
+            async with anyio.create_task_group() as tasks:
+                for worker in team:
+                    tasks.start_soon(worker.run)
+        with loop.real():
+            ended = [job async for job in store.jobs(JobFilter())]
+            await store.close()
+        states = {job.request.target.pool_name: job.state for job in ended}
+        results = sorted(result for worker in team for result in worker.results)
+        assert cloud.violations == []
+        assert cloud.windows_over() == []
+        assert set(states.values()) == {JobState.SUCCEEDED}, states
+        assert results == sorted(range(1, jobs + 1)), "one result line for each job"
+        for number in range(jobs):
+            version, inputs = cloud.final()[f"pool-{number}"]
+            assert version == "2.0"
+            assert inputs == ({"custom": str(number)} if number % 2 else {})
+        return cloud
+
+    return on_virtual_time(main)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_calm_cloud_costs_few_calls(tmp_path: Path) -> None:
+    """Without faults a job costs a read, a send and a few looks, and is sent once."""
+    cloud = rollout(tmp_path, 0, Faults())
+
+    assert len(cloud.sends) == 30
+    assert len(cloud.requests) <= 30 * 9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_lost_every_pool_is_changed_once(tmp_path: Path, seed: int) -> None:
+    """With every fault at once all pools end as wanted, none twice, none over the limit."""
+    rollout(tmp_path, seed, ALL_FAULTS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(3))
+def test_two_workers_share_queue_and_limit(tmp_path: Path, seed: int) -> None:
+    """Two workers on one store keep one limit and never touch one pool at a time."""
+    rollout(tmp_path, 100 + seed, ALL_FAULTS, workers=2)

@@ -1,0 +1,355 @@
+"""What reaches the wire, counted there; and what never does."""
+
+import errno
+import gc
+import logging
+import ssl
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
+import pytest
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientConnectorSSLError,
+    ClientHttpProxyError,
+    ClientPayloadError,
+    ClientResponseError,
+    ConnectionTimeoutError,
+    InvalidURL,
+    RequestInfo,
+    ServerDisconnectedError,
+)
+from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from jobs.errors import ConfigError
+from jobs.outcomes import Outcome
+from tests.fakes import FakeClock
+from tests.modelarts.scripted import (
+    BODY,
+    LONG_S,
+    OPEN_ANSWER,
+    TOKEN,
+    Gates,
+    Reply,
+    Then,
+    caller,
+    cloud,
+    http,
+    known,
+    open_gate,
+)
+from worker.modelarts.auth import NoAuth, TokenAuth
+from worker.modelarts.faults import GateClosed
+from worker.modelarts.outcomes_of_exceptions import answer_of_exception, outcome_of_exception
+from worker.modelarts.transport import Transport, TransportSettings
+
+LIST = http(200, {"kind": "PluginList", "apiVersion": "v2", "items": []})
+_O = Outcome
+
+
+async def test_a_dropped_connection_is_not_repeated_behind_our_back() -> None:
+    """A read whose reused connection drops is one request on the wire, not two."""
+    dropped = Reply(then=Then.CLOSE)
+    async with cloud(LIST, dropped, LIST) as served, caller(served) as call:
+        await call.list()
+        lost = await call.list()
+
+    assert (lost.outcome, lost.sent) == (_O.CONNECTION_LOST, True)
+    assert len(served.requests) == 2
+
+
+async def test_a_second_writing_is_refused_even_if_the_library_tries() -> None:
+    """Should the library's own switch vanish, the request class still keeps the wire clean."""
+    gate = Gates()
+    async with cloud(LIST, Reply(then=Then.CLOSE), LIST) as served, caller(served) as call:
+        session = call.transport._session
+        assert session is not None
+        session._retry_connection = True
+        await call.list()
+        lost = await call.list(gate=gate)
+
+    assert (lost.outcome, lost.sent) == (_O.CONNECTION_LOST, True)
+    assert (len(served.requests), gate.asked) == (2, 1)
+
+
+async def test_the_gate_is_asked_when_the_connection_stands() -> None:
+    """What the gate decides is true at the moment of writing, not before a connection was found."""
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
+        bytes_then: list[int] = []
+        session = call.transport._session
+        assert session is not None
+
+        def gate() -> None:
+            connector = session.connector
+            assert connector is not None
+            bytes_then.append(len(connector._acquired))
+
+        await call.create(gate=gate)
+
+    assert bytes_then == [1]
+
+
+async def test_a_gate_that_fails_otherwise_keeps_the_request_back_too() -> None:
+    """What else a gate raises reaches the caller, and not a byte was written."""
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
+        with pytest.raises(LookupError):
+            await call.create(gate=Gates(LookupError("lease")))
+
+    assert served.bytes_seen == 0
+
+
+async def test_a_connection_that_is_known_to_be_gone_is_not_written_to() -> None:
+    """A server that closed an idle connection costs a new connection, not a lost request."""
+    closing = http(200, OPEN_ANSWER, then=Then.CLOSE)
+    async with cloud(closing) as served, caller(served) as call:
+        first = await call.create()
+        while idle_connections(call.transport):
+            await anyio.lowlevel.checkpoint()
+        second = await call.create()
+
+    assert (first.outcome, second.outcome) == (_O.OK, _O.OK)
+    assert (served.connections, len(served.requests)) == (2, 2)
+
+
+async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next() -> None:
+    """What a server says into an idle connection never becomes the answer to a later request."""
+    unasked = Reply(data=LIST.data, late=http(200, OPEN_ANSWER).data)
+    async with cloud(unasked, known(403, "APIG.0302")) as served, caller(served) as call:
+        await call.list()
+        served.taken.set()
+        while idle_connections(call.transport, unspoilt=True):
+            await anyio.lowlevel.checkpoint()
+        answer = await call.create()
+
+    assert answer.outcome is _O.FORBIDDEN
+    assert (served.connections, len(served.requests)) == (2, 2)
+
+
+def idle_connections(transport: Transport, *, unspoilt: bool = False) -> int:
+    """Return how many pooled connections look alive, and unspoilt if that is asked for."""
+    session = transport._session
+    assert session is not None
+    assert session.connector is not None
+    pooled = session.connector._conns.values()
+    protocols = [protocol for row in pooled for protocol, _ in row]
+    return sum(one.is_connected() and not (unspoilt and one.should_close) for one in protocols)
+
+
+async def test_connections_are_reused() -> None:
+    """Ten calls in a row need one connection, whatever the answers were."""
+    replies = [http(200, OPEN_ANSWER), known(400, "ModelArts.50004000"), known(429, "APIG.0308")]
+    async with cloud(*replies) as served, caller(served) as call:
+        for _ in range(10):
+            await call.create()
+
+    assert (served.connections, len(served.requests)) == (1, 10)
+
+
+async def test_the_body_leaves_as_the_bytes_that_were_given() -> None:
+    """What was serialised once is what arrives, with one head and no compression asked for."""
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
+        await call.create()
+        head, _, body = served.requests[0].partition(b"\r\n\r\n")
+
+    lines = [line.lower() for line in head.split(b"\r\n")]
+    assert body == BODY
+    assert lines[0].startswith(b"post /v2/")
+    assert lines[0].endswith(b"/plugins http/1.1")
+    assert b"content-type: application/json" in lines
+    assert b"accept-encoding: identity" in lines
+    assert b"x-auth-token: " + TOKEN.lower().encode() in lines
+
+
+async def test_a_body_at_the_upper_end_arrives_whole() -> None:
+    """A large body does not block, warn or break off."""
+    body = BODY[:-1] + b" " * (1024 * 1024 - len(BODY)) + b"}"
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
+        answer = await call.create(body)
+
+    assert (answer.outcome, served.requests[0][-len(body) :]) == (_O.OK, body)
+
+
+async def test_cookies_of_one_answer_are_not_sent_with_the_next() -> None:
+    """A gateway's cookie does not tie later requests to anything."""
+    sets = http(200, OPEN_ANSWER, {"Set-Cookie": "session=1; Path=/"})
+    async with cloud(sets) as served, caller(served) as call:
+        await call.create()
+        await call.create()
+
+    assert b"cookie" not in served.requests[1].lower()
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """The credential and the body go nowhere else, also within the same host."""
+    async with cloud() as served:
+        served.replies = [http(307, headers={"Location": f"{served.endpoint}/elsewhere"})]
+        async with caller(served) as call:
+            answer = await call.create()
+
+    assert (answer.outcome, len(served.requests)) == (_O.REDIRECTED, 1)
+
+
+async def test_proxy_variables_count_only_by_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment cannot send our credential through somebody else's machine."""
+    async with cloud(http(502)) as proxy, cloud(http(200, OPEN_ANSWER)) as served:
+        monkeypatch.setenv("http_proxy", proxy.endpoint)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with caller(served) as call:
+            direct = await call.create()
+        async with caller(served, settings=TransportSettings(trust_env=True)) as call:
+            asked_for = await call.create()
+
+    assert (direct.outcome, len(served.requests)) == (_O.OK, 1)
+    assert (asked_for.outcome, len(proxy.requests)) == (_O.SERVER_ERROR, 1)
+
+
+def test_certificates_are_always_verified() -> None:
+    """A TLS context that trusts everybody is refused as a setting."""
+    blind = ssl.create_default_context()
+    blind.check_hostname = False
+    blind.verify_mode = ssl.CERT_NONE
+
+    with pytest.raises(ConfigError):
+        TransportSettings(tls=blind)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\r\nX-Evil: 1", "töken", "a\x00"])
+def test_a_token_that_no_header_can_carry_is_refused_unshown(token: str) -> None:
+    """A credential that would break the request is a configuration error that does not show it."""
+    with pytest.raises(ConfigError) as caught:
+        TokenAuth(token)
+
+    assert not token or token not in str(caught.value.as_dict())
+
+
+async def test_without_credential_nothing_is_added() -> None:
+    """A simulator on loopback is called without any credential header."""
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served, authorizer=NoAuth()) as call:
+        answer = await call.create()
+
+    assert answer.outcome is _O.OK
+    assert b"token" not in served.requests[0].lower()
+
+
+ECHOES = [
+    known(400, "ModelArts.50004000", f"bad header x-auth-token: {TOKEN}"),
+    known(401, TOKEN, TOKEN),
+    http(401, {"error_code": f"APIG.0301{TOKEN}", "error_msg": "no"}, {"X-Request-Id": TOKEN}),
+    http(502, f"<html><pre>X-Auth-Token: {TOKEN}</pre></html>".encode()),
+    http(200, {**OPEN_ANSWER, "status": {"phase": TOKEN, "reason": TOKEN}}),
+    http(200, {**OPEN_ANSWER}, {"X-Request-Id": TOKEN}),
+    http(200, TOKEN.encode()),
+    http(302, TOKEN.encode(), {"Location": f"http://x.invalid/{TOKEN}"}),
+    Reply(data=b"HTTP/1.1 2x0 " + TOKEN.encode() + b"\r\n\r\n"),
+    Reply(data=b"HTTP/1.1 200 OK\r\nX: " + TOKEN.encode() * 400 + b"\r\n\r\n"),
+    Reply(then=Then.RESET),
+    Reply(
+        data=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n" + TOKEN[:5].encode(), then=Then.RESET
+    ),
+]
+
+
+@pytest.mark.parametrize("reply", ECHOES)
+@pytest.mark.parametrize("how", ["create", "list"])
+async def test_the_credential_is_never_seen_again(
+    reply: Reply, how: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever an answer repeats and however it breaks, the token is in nothing we show."""
+    caplog.set_level(logging.DEBUG)
+    async with cloud(reply) as served, caller(served) as call:
+        answer = await (call.create() if how == "create" else call.list())
+    gc.collect()
+
+    printed = capfd.readouterr()
+    assert TOKEN.encode() in served.requests[0]
+    assert TOKEN not in repr(answer) + str(answer)
+    assert TOKEN not in caplog.text + printed.out + printed.err
+
+
+@pytest.mark.parametrize("what", [repr, str])
+async def test_nothing_on_the_way_shows_the_credential_or_the_body(
+    what: Callable[[object], str],
+) -> None:
+    """The parts that hold a request do not show it when somebody prints them."""
+    async with cloud(http(200, OPEN_ANSWER)) as served, Transport(FakeClock()) as transport:
+        raw = await transport.request(
+            "POST",
+            URL(f"{served.endpoint}/v2", encoded=True),
+            {"X-Auth-Token": TOKEN},
+            b'{"inputs":"hidden"}',
+            timeout_s=LONG_S,
+            gate=open_gate,
+        )
+
+    shown = what(raw) + what(transport) + what(TokenAuth(TOKEN))
+    assert TOKEN not in shown
+    assert "hidden" not in shown
+
+
+KEY = ConnectionKey(
+    host="host",
+    port=443,
+    is_ssl=True,
+    ssl=True,
+    proxy=None,
+    proxy_auth=None,
+    proxy_headers_hash=None,
+)
+INFO = RequestInfo(
+    URL("https://host/"), "POST", CIMultiDictProxy(CIMultiDict({"X-Auth-Token": TOKEN})), URL("/")
+)
+REFUSED = OSError(errno.ECONNREFUSED, "refused")
+
+BEFORE = [
+    (GateClosed(), _O.GATE_CLOSED),
+    (ClientConnectorDNSError(KEY, OSError(-2, "unknown")), _O.DNS_FAILED),
+    (ClientConnectorError(KEY, REFUSED), _O.CONNECT_REFUSED),
+    (ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError()), _O.TLS_WRONG),
+    (ClientConnectorSSLError(KEY, ssl.SSLError(1, "wrong version")), _O.TLS_WRONG),
+    (ConnectionTimeoutError(), _O.CONNECT_TIMEOUT),
+    (TimeoutError(), _O.CONNECT_TIMEOUT),
+    (InvalidURL("http://["), _O.NOT_SENDABLE),
+    (ClientHttpProxyError(INFO, (), status=407), _O.CONNECT_REFUSED),
+]
+AFTER = [
+    (ServerDisconnectedError(), _O.CONNECTION_LOST),
+    (ConnectionResetError(errno.ECONNRESET, "reset"), _O.CONNECTION_LOST),
+    (ClientConnectorError(KEY, REFUSED), _O.CONNECTION_LOST),
+    (ValueError("anything"), _O.CONNECTION_LOST),
+    (TimeoutError(), _O.ANSWER_TIMEOUT),
+    (ClientResponseError(INFO, (), status=400, message=TOKEN), _O.GARBAGE_ANSWER),
+    (ClientPayloadError(TOKEN), _O.BODY_CUT),
+]
+
+
+@pytest.mark.parametrize(("error", "outcome"), BEFORE)
+def test_before_anything_was_sent_the_class_tells_the_row(
+    error: Exception, outcome: Outcome
+) -> None:
+    """A wrong certificate is not a refused connection, although its class derives from it."""
+    assert outcome_of_exception(error, sent=False, answered=False) is outcome
+
+
+@pytest.mark.parametrize(("error", "outcome"), AFTER)
+def test_after_sending_no_error_says_that_nothing_was_sent(
+    error: Exception, outcome: Outcome
+) -> None:
+    """Even a refused connection counts as lost once the request may have left."""
+    answer = answer_of_exception(error, sent=True, answered=False)
+
+    assert (answer.outcome, answer.sent, answer.http_status) == (outcome, True, None)
+    assert TOKEN not in repr(answer)
+
+
+@pytest.mark.parametrize("error", [error for error, _ in BEFORE + AFTER])
+def test_after_the_head_of_an_answer_only_the_body_can_be_cut(error: Exception) -> None:
+    """Once a status was seen, whatever breaks is a cut body or a timeout."""
+    outcome = outcome_of_exception(error, sent=True, answered=True)
+
+    assert outcome in {_O.BODY_CUT, _O.ANSWER_TIMEOUT}
+    assert (outcome is _O.ANSWER_TIMEOUT) == isinstance(error, TimeoutError)

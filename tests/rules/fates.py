@@ -1,0 +1,235 @@
+"""What a walk's cloud will do: drawn once, from one seed, before the first step."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from jobs.clock import seconds_to_us
+from jobs.decide.checking import READS, ReadVerdict
+from jobs.inputs import merged
+from jobs.model import InputsBase, PluginSeen, PluginWish
+from jobs.outcomes import ROWS, Outcome, PostVerdict
+from tests.rules.model_cloud import DEFAULTS, Course, ModelCloud
+
+DEFAULTS_OFFERED: Final = {version: DEFAULTS for version in ("1.0", "2.0", "3.0")}
+
+CUSTOMERS: Final = {"keep": "customer", "custom": {"ndots": "9", "search": "corp"}}
+"""What somebody set long ago, and nobody may reset."""
+
+ASKED: Final = {"custom": {"ndots": "5"}}
+
+LOST: Final = tuple(row.outcome for row in ROWS if row.verdict is PostVerdict.RECONCILE)
+NOTHING_ACCEPTED: Final = tuple(
+    row.outcome
+    for row in ROWS
+    if row.verdict
+    in {
+        PostVerdict.AGAIN,
+        PostVerdict.RETRY,
+        PostVerdict.WAIT,
+        PostVerdict.PARK,
+        PostVerdict.REFRESH,
+        PostVerdict.READ_NOW,
+    }
+)
+REFUSED: Final = tuple(row.outcome for row in ROWS if row.verdict is PostVerdict.FAIL)
+VERDICTS: Final = {row.outcome: row.verdict for row in ROWS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What becomes of one send.
+
+    Attributes:
+        outcome: How it is answered; None when the worker dies instead.
+        effect: ``now``, ``late``, ``edge`` (as late as is assumed), ``flash`` (as late, and
+            Running is shown for a moment before it is in progress) or ``never``.
+        breaks: The plug-in ends Abnormal.
+    """
+
+    outcome: Outcome | None
+    effect: str = "now"
+    breaks: bool = False
+
+    @property
+    def verdict(self) -> PostVerdict | None:
+        """What the table says about the answer."""
+        return None if self.outcome is None else VERDICTS[self.outcome]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody can tell from the answer."""
+        return self.outcome is None or self.verdict is PostVerdict.RECONCILE
+
+
+@dataclass(slots=True, kw_only=True)
+class Script:
+    """Everything that was drawn for one walk."""
+
+    wish: PluginWish = field(repr=True)
+    start: str
+    fates: list[Fate]
+    faults_s: float
+    deadline_s: float
+    lag_s: float
+    poll_first_s: float
+    read_first: bool
+    read_fails: float
+    read_outcomes: tuple[Outcome, ...]
+    death: float
+    meddles: bool
+    cancel_us: int | None
+    foreign_s: float
+
+    def next_fate(self) -> Fate:
+        """Return what becomes of the next send; all is well when nothing more was drawn."""
+        return self.fates.pop(0) if self.fates else Fate(outcome=Outcome.OK)
+
+    @property
+    def excused(self) -> bool:
+        """Whether the job need not succeed from the outset."""
+        blind = not self.read_first and self.wish.base is InputsBase.EMPTY
+        refusable = any(READS[outcome] is ReadVerdict.FAIL for outcome in self.read_outcomes)
+        ignored = [fate for fate in self.fates if fate == IGNORED]
+        return (
+            self.deadline_s < 2000
+            or self.faults_s > 900
+            or refusable
+            or len(ignored) > 1
+            or (blind and self.start not in {"absent", "old", "wanted"})
+            or (blind and any(fate.outcome is not Outcome.OK for fate in self.fates))
+            or self.start in {"unreadable", "coming-broken"}
+        )
+
+    def begin(self, cloud: ModelCloud, now_us: int) -> None:
+        """Set the cloud up as the walk finds it."""
+        old = PluginSeen(
+            name=self.wish.name,
+            version="1.0",
+            phase="Running",
+            inputs=CUSTOMERS,
+            created_at="2025-03-17T12:29:18Z",
+        )
+        asked = merged(CUSTOMERS, self.wish.inputs)
+        target = replace(old, version="2.0", inputs=asked)
+        over_us = now_us + seconds_to_us(self.foreign_s)
+        states: Mapping[str, tuple[PluginSeen | None, PluginSeen | None]] = {
+            "absent": (None, None),
+            "old": (old, old),
+            "reconfigure": (replace(old, version="2.0"), replace(old, version="2.0")),
+            "wanted": (target, target),
+            "abnormal": (replace(old, phase="Abnormal"), replace(old, phase="Abnormal")),
+            "abnormal-wanted": (
+                replace(target, phase="Abnormal"),
+                replace(target, phase="Abnormal"),
+            ),
+            "deleting": (replace(old, phase="Deleting"), None),
+            "coming": (replace(target, phase="Updating"), target),
+            "coming-undone": (replace(target, phase="Updating"), old),
+            "coming-other-inputs": (
+                replace(target, phase="Updating"),
+                replace(target, inputs={**CUSTOMERS, "keep": "else"}),
+            ),
+            "coming-broken": (replace(target, phase="Updating"), replace(target, phase="Abnormal")),
+            "foreign": (
+                replace(old, phase="Updating"),
+                replace(old, version="1.5", inputs={**CUSTOMERS, "keep": "else"}),
+            ),
+            "unreadable": (replace(old, inputs=None), replace(old, inputs=None)),
+        }
+        first, then = states[self.start]
+        cloud.show(1, first)
+        if then != first:
+            cloud.show(over_us, then)
+
+
+STARTS: Final[Mapping[str, int]] = {
+    "absent": 20,
+    "old": 30,
+    "reconfigure": 8,
+    "wanted": 6,
+    "abnormal": 5,
+    "abnormal-wanted": 5,
+    "deleting": 5,
+    "coming": 4,
+    "coming-undone": 4,
+    "coming-other-inputs": 3,
+    "coming-broken": 2,
+    "foreign": 4,
+    "unreadable": 4,
+}
+
+IGNORED: Final = Fate(outcome=Outcome.OK, effect="never")
+EFFECTS: Final = ("now", "late", "edge", "edge", "flash", "never", "never")
+
+
+def draw_fate(rng: random.Random) -> Fate:
+    """Draw what becomes of one send."""
+    kind = rng.random()
+    if kind < 0.40:
+        return Fate(outcome=rng.choice(LOST), effect=rng.choice(EFFECTS), breaks=rng.random() < 0.1)
+    if kind < 0.50:
+        return Fate(outcome=None, effect=rng.choice(EFFECTS))
+    if kind < 0.75:
+        return Fate(outcome=rng.choice(NOTHING_ACCEPTED), effect="never")
+    if kind < 0.80:
+        return Fate(outcome=Outcome.CONFLICT, effect="never")
+    if kind < 0.92:
+        slow = rng.choice(("late", "edge", "flash"))
+        return Fate(outcome=Outcome.OK, effect=slow, breaks=rng.random() < 0.2)
+    if kind < 0.98:
+        return IGNORED
+    return Fate(outcome=rng.choice(REFUSED), effect="never")
+
+
+def draw_script(rng: random.Random, plugin: str) -> Script:
+    """Draw a whole walk's circumstances."""
+    base = rng.choices(list(InputsBase), weights=(6, 2, 2))[0]
+    wish = PluginWish(
+        name=plugin,
+        version=rng.choice(("2.0", "2.0", "2.0", None)),
+        inputs=rng.choice((None, ASKED, ASKED)),
+        base=base,
+    )
+    start = rng.choices(list(STARTS), weights=list(STARTS.values()))[0]
+    fates = [draw_fate(rng) for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4)))]
+    if start.startswith("abnormal"):
+        # From Abnormal to Abnormal nobody could tell that something happened.
+        fates = [replace(fate, breaks=False) for fate in fates]
+    again = [outcome for outcome in Outcome if READS[outcome] is ReadVerdict.AGAIN]
+    rest = [outcome for outcome in Outcome if READS[outcome] is ReadVerdict.REST]
+    refused = [outcome for outcome in Outcome if READS[outcome] is ReadVerdict.FAIL]
+    fatal = refused if rng.random() < 0.05 else []
+    return Script(
+        wish=wish,
+        start=start,
+        fates=fates,
+        faults_s=rng.choice((60.0, 300.0, 850.0, 850.0, 3600.0)),
+        deadline_s=rng.choice((2700.0, 2700.0, 2700.0, 200.0, 60.0)),
+        lag_s=rng.choice((0.0, 0.0, 0.5, 2.0, 4.9)),
+        poll_first_s=rng.choice((1.0, 5.0)),
+        read_first=rng.random() < 0.6,
+        read_fails=rng.choice((0.0, 0.0, 0.1, 0.5)),
+        read_outcomes=tuple(again + rest + fatal),
+        death=rng.choice((0.0, 0.0, 0.05, 0.2)),
+        meddles=rng.random() < 0.3,
+        cancel_us=seconds_to_us(rng.uniform(0, 300)) if rng.random() < 0.1 else None,
+        foreign_s=rng.uniform(5, 120),
+    )
+
+
+def draw_course(rng: random.Random, fate: Fate, *, unseen: bool) -> Course:
+    """Draw how a change goes; *unseen* when nobody read the plug-in before the send."""
+    early = fate.effect == "flash"
+    return Course(
+        run_us=seconds_to_us(rng.uniform(1.0, 120.0)),
+        flash_us=seconds_to_us(1.9) if early else 0,
+        shows_new=rng.random() < 0.5,
+        flap_us=seconds_to_us(rng.uniform(1.0, 20.0)) if rng.random() < 0.15 else 0,
+        breaks=fate.breaks,
+        keeps_old=not unseen and rng.random() < 0.5,
+    )
+
+
+Inputs = Mapping[str, Any]
