@@ -122,6 +122,12 @@ class Reporter:
             self._cursor.close(done=done)
             self._cursor = None
 
+    def abandon(self) -> None:
+        """Let go of the cursor as a killed process does: nothing more is written."""
+        if self._cursor is not None:
+            self._cursor.close(done=False)
+            self._cursor = None
+
     async def adopt(self) -> None:
         """Write what dead workers of this machine left unwritten."""
         if not self._folder.is_dir():

@@ -125,7 +125,9 @@ def _counted(last: Progress, progress: Progress, what: Sighting, asked_us: int) 
     same_row = (what is Sighting.ABSENT) == (last.phase is None)
     no_effect_us = last.no_effect_us if same_row else None
     abnormal = what is Sighting.ABNORMAL
-    busy = what in {Sighting.TARGET_COMING, Sighting.COMING, Sighting.DELETING}
+    busy = what in {Sighting.TARGET_COMING, Sighting.COMING}
+    # A read soon after acceptance may show what was deleted before it.
+    late = asked_us >= (progress.accepted_us or 0) + seconds_to_us(EARLY_S)
     appeared = progress.checked and progress.before is None and what is not Sighting.ABSENT
     return replace(
         progress,
@@ -133,7 +135,7 @@ def _counted(last: Progress, progress: Progress, what: Sighting, asked_us: int) 
         no_effect_us=(no_effect_us or asked_us) if no_effect else None,
         abnormal_us=(progress.abnormal_us or asked_us) if abnormal else None,
         abnormal_reads=progress.abnormal_reads + 1 if abnormal else 0,
-        busy_seen=progress.busy_seen or busy or appeared,
+        busy_seen=progress.busy_seen or busy or (late and (appeared or what is Sighting.DELETING)),
     )
 
 

@@ -38,7 +38,8 @@ def test_secret_looking_keys_are_recognised(key: str) -> None:
     "key",
     [
         "idempotency_key", "key", "task", "ask", "risk", "masks", "name", "version", "ndots",
-        "author", "keyboard", "passive", "bypass", "job", "attempts", "calls", "akin", "project_id", "labels",
+        "author", "keyboard", "passive", "bypass", "job", "attempts", "calls", "akin",
+        "project_id", "labels",
     ],
 )  # fmt: skip
 def test_ordinary_keys_are_not_taken_for_secrets(key: str) -> None:

@@ -1,6 +1,7 @@
 """The whole engine on virtual time: real store, real limiter, real runner, a cloud that lies."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from worker.runner import Runner, RunnerLimits
 from worker.troubles import Troubles
 
 SETTLE = 4.0
+KILLS = 12
 ALL_FAULTS = Faults(
     lost_without_effect=0.08,
     lost_with_effect=0.08,
@@ -40,7 +42,13 @@ class OneWorker:
     """One simulated worker process: everything a real one has, on the shared store."""
 
     def __init__(
-        self, store: Any, cloud: ModelCloud, loop: VirtualLoop, clock: VirtualClock, tmp: Path
+        self,
+        store: Any,
+        cloud: ModelCloud,
+        loop: VirtualLoop,
+        clock: VirtualClock,
+        folder: Path,
+        settle: float,
     ) -> None:
         self.store = OneProcess(store, loop)
         self.results: list[int] = []
@@ -53,7 +61,7 @@ class OneWorker:
         pace = Pace(limit=Limit(count=cloud.limit))
         self._limiter = Limiter("model", pace, store=self.store, clock=clock, max_in_flight=64)
         self._calls = Calls(cloud, self._limiter, self._lease, self._counts, timeout_s=2.0)
-        rules = Rules(settle_s=SETTLE, poll_first_s=1.0, rng=random.Random(1))
+        rules = Rules(settle_s=settle, poll_first_s=1.0, rng=random.Random(1))
         limits = RunnerLimits(
             slots=32,
             lease_s=5.0,
@@ -63,11 +71,12 @@ class OneWorker:
             unreachable_after_s=60.0,
             until_empty=True,
         )
+        self._reporter = Reporter(self.store, folder, lambda one: self.results.append(one.job.id))
         self.runner = Runner(
             self.store,
             Executor(self.store, clock, rules),
             self._lease,
-            Reporter(self.store, tmp / "results", lambda one: self.results.append(one.job.id)),
+            self._reporter,
             self._troubles,
             limits,
             clock=clock,
@@ -85,12 +94,38 @@ class OneWorker:
                 tasks.cancel_scope.cancel()
 
     def kill(self) -> None:
-        """Kill -9: nothing more of it reaches the store or the cloud."""
+        """Kill -9: nothing more of it reaches the store or the cloud; its file locks end."""
         self.store.kill()
         self.scope.cancel()
+        self._reporter.abandon()
 
 
-def rollout(tmp: Path, seed: int, faults: Faults, *, jobs: int = 30, workers: int = 1) -> ModelCloud:
+async def killed_often(
+    team: list[OneWorker], make: Callable[[], OneWorker], clock: VirtualClock, rng: random.Random
+) -> None:
+    """Run one worker after another, each killed at a random moment; the last one may finish."""
+    for _ in range(KILLS):
+        worker = make()
+        team.append(worker)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run)
+            await clock.sleep(rng.uniform(0.05, 6.0))
+            worker.kill()
+    worker = make()
+    team.append(worker)
+    await worker.run()
+
+
+def rollout(
+    tmp: Path,
+    seed: int,
+    faults: Faults,
+    *,
+    jobs: int = 30,
+    workers: int = 1,
+    kills: bool = False,
+    settle: float = SETTLE,
+) -> ModelCloud:
     """Run a whole queue on virtual time; assert what must hold always; return the cloud."""
 
     async def main(loop: VirtualLoop, clock: VirtualClock) -> ModelCloud:
@@ -107,11 +142,18 @@ def rollout(tmp: Path, seed: int, faults: Faults, *, jobs: int = 30, workers: in
                 pool = cloud.pool(requests[-1].target)
                 pool.version, pool.inputs = "1.0", {"custom": str(number)}
         await entry.enqueue(requests)
-        team = [OneWorker(store, cloud, loop, clock, tmp) for _ in range(workers)]
+
+        def make() -> OneWorker:
+            return OneWorker(store, cloud, loop, clock, tmp / f"results-{seed}", settle)
+
+        team: list[OneWorker] = []
         with anyio.fail_after(3600):
             async with anyio.create_task_group() as tasks:
-                for worker in team:
-                    tasks.start_soon(worker.run)
+                if kills:
+                    tasks.start_soon(killed_often, team, make, clock, rng)
+                for _ in range(0 if kills else workers):
+                    team.append(make())
+                    tasks.start_soon(team[-1].run)
         with loop.real():
             ended = [job async for job in store.jobs(JobFilter())]
             await store.close()
@@ -154,3 +196,22 @@ def test_whatever_is_lost_every_pool_is_changed_once(tmp_path: Path, seed: int) 
 def test_two_workers_share_queue_and_limit(tmp_path: Path, seed: int) -> None:
     """Two workers on one store keep one limit and never touch one pool at a time."""
     rollout(tmp_path, 100 + seed, ALL_FAULTS, workers=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_worker_killed_again_and_again_repeats_nothing(tmp_path: Path, seed: int) -> None:
+    """Twelve workers are killed at random moments; the next one reads, waits, and goes on."""
+    rollout(tmp_path, 200 + seed, ALL_FAULTS, kills=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_model_cloud_sees_a_worker_that_does_not_wait(tmp_path: Path) -> None:
+    """Planted fault: without a settle time some install is sent into one that comes late."""
+    late = Faults(lost_and_late=0.6, late=8.0)
+
+    with pytest.raises(AssertionError):
+        for seed in range(300, 306):
+            rollout(tmp_path, seed, late, settle=0.0)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from jobs.clock import seconds_to_us
 from jobs.decide.checking import READS, ReadVerdict
@@ -12,7 +12,7 @@ from jobs.model import InputsBase, PluginSeen, PluginWish
 from jobs.outcomes import ROWS, Outcome, PostVerdict
 from tests.rules.model_cloud import DEFAULTS, Course, ModelCloud
 
-DEFAULTS_OFFERED: Final = {version: DEFAULTS for version in ("1.0", "2.0", "3.0")}
+DEFAULTS_OFFERED: Final = dict.fromkeys(("1.0", "2.0", "3.0"), DEFAULTS)
 
 CUSTOMERS: Final = {"keep": "customer", "custom": {"ndots": "9", "search": "corp"}}
 """What somebody set long ago, and nobody may reset."""
@@ -34,6 +34,20 @@ NOTHING_ACCEPTED: Final = tuple(
     }
 )
 REFUSED: Final = tuple(row.outcome for row in ROWS if row.verdict is PostVerdict.FAIL)
+
+NEVER_A_READ: Final = frozenset(
+    {
+        Outcome.OK,
+        Outcome.CONFLICT,
+        Outcome.WORKER_DIED,
+        Outcome.INTENT_UNCERTAIN,
+        Outcome.OUTCOME_UNSTORED,
+    }
+)
+FATAL_READS: Final = tuple(one for one in Outcome if READS[one] is ReadVerdict.FAIL)
+READABLE: Final = tuple(
+    one for one in Outcome if one not in NEVER_A_READ and one not in FATAL_READS
+)
 VERDICTS: Final = {row.outcome: row.verdict for row in ROWS}
 
 
@@ -90,7 +104,7 @@ class Script:
     def excused(self) -> bool:
         """Whether the job need not succeed from the outset."""
         blind = not self.read_first and self.wish.base is InputsBase.EMPTY
-        refusable = any(READS[outcome] is ReadVerdict.FAIL for outcome in self.read_outcomes)
+        refusable = any(outcome in FATAL_READS for outcome in self.read_outcomes)
         ignored = [fate for fate in self.fates if fate == IGNORED]
         return (
             self.deadline_s < 2000
@@ -197,10 +211,7 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
     if start.startswith("abnormal"):
         # From Abnormal to Abnormal nobody could tell that something happened.
         fates = [replace(fate, breaks=False) for fate in fates]
-    again = [outcome for outcome in Outcome if READS[outcome] is ReadVerdict.AGAIN]
-    rest = [outcome for outcome in Outcome if READS[outcome] is ReadVerdict.REST]
-    refused = [outcome for outcome in Outcome if READS[outcome] is ReadVerdict.FAIL]
-    fatal = refused if rng.random() < 0.05 else []
+    fatal = rng.random() < 0.05
     return Script(
         wish=wish,
         start=start,
@@ -211,7 +222,7 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
         poll_first_s=rng.choice((1.0, 5.0)),
         read_first=rng.random() < 0.6,
         read_fails=rng.choice((0.0, 0.0, 0.1, 0.5)),
-        read_outcomes=tuple(again + rest + fatal),
+        read_outcomes=READABLE + FATAL_READS if fatal else READABLE,
         death=rng.choice((0.0, 0.0, 0.05, 0.2)),
         meddles=rng.random() < 0.3,
         cancel_us=seconds_to_us(rng.uniform(0, 300)) if rng.random() < 0.1 else None,
@@ -219,9 +230,12 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
     )
 
 
-def draw_course(rng: random.Random, fate: Fate, *, unseen: bool) -> Course:
-    """Draw how a change goes; *unseen* when nobody read the plug-in before the send."""
-    early = fate.effect == "flash"
+def draw_course(rng: random.Random, fate: Fate, *, unseen: bool, lag_s: float) -> Course:
+    """Draw how a change goes; *unseen* when nobody read the plug-in before the send.
+
+    A flash is over before the second look when reads do not lag; nothing could help else.
+    """
+    early = fate.effect == "flash" and lag_s == 0
     return Course(
         run_us=seconds_to_us(rng.uniform(1.0, 120.0)),
         flash_us=seconds_to_us(1.9) if early else 0,
@@ -231,5 +245,3 @@ def draw_course(rng: random.Random, fate: Fate, *, unseen: bool) -> Course:
         keeps_old=not unseen and rng.random() < 0.5,
     )
 
-
-Inputs = Mapping[str, Any]

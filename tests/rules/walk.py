@@ -16,13 +16,13 @@ from typing import Final
 from jobs.clock import MICROSECONDS, seconds_to_us
 from jobs.decide import Answered, Move, Offered, Rules, Seen, Step, first_look, next_move
 from jobs.inputs import contains, merged
-from jobs.model import InputsBase, Job, PoolRead, Progress
+from jobs.model import Inputs, InputsBase, Job, PoolRead, Progress
 from jobs.outcomes import Answer, Outcome, PostVerdict
 from jobs.pacing import Limit
 from jobs.sightings import as_wanted
 from jobs.states import FINAL_STATES, GOOD_STATES, JobEvent, JobState, next_state
 from tests.builders import NOON_US, a_job, a_request
-from tests.rules.fates import DEFAULTS_OFFERED, Course, Fate, Script, draw_course, draw_script
+from tests.rules.fates import DEFAULTS_OFFERED, Fate, Script, draw_course, draw_script
 from tests.rules.model_cloud import ModelCloud, Sent
 
 PLUGIN: Final = "node-local-dns"
@@ -245,7 +245,9 @@ class Walk:
             inputs=progress.inputs or {},
             effect_us=effect_us,
         )
-        course = draw_course(self.rng, fate, unseen=not progress.checked)
+        course = draw_course(
+            self.rng, fate, unseen=not progress.checked, lag_s=self.script.lag_s
+        )
         self.cloud.take(sent, course)
         effect_s = None if effect_us is None else (effect_us - NOON_US) / MICROSECONDS
         self._note(f"sent: {fate} takes effect at {effect_s}")
@@ -274,6 +276,9 @@ class Walk:
                 return None
             case "now":
                 return min(left_us + self._some(0.0, 1.0), latest_us)
+            case "flash" if fate.outcome is Outcome.OK:
+                # A first look that comes later than this is believed at once.
+                return min(known_us + self._some(0.0, 3.0), latest_us)
             case "late":
                 return left_us + int((latest_us - left_us) * self.rng.random())
             case _:
@@ -319,16 +324,13 @@ class Walk:
 
     def _check_end(self) -> None:
         progress, wish = self.job.progress, self.script.wish
-        plugin = self.cloud.at(self.now_us)
-        running = plugin is not None and plugin.phase == "Running"
         effect = self.cloud.has_effect()
         match self.job.state:
             case JobState.SUCCEEDED:
-                wanted = progress.inputs or wish.inputs
-                there = running and as_wanted(plugin, progress.version, wanted)
+                there = self._runs(progress.inputs or wish.inputs)
                 self._demand(there, "succeeded, and the plug-in is not as wanted")
             case JobState.UNCHANGED:
-                there = running and as_wanted(plugin, progress.version, wish.inputs)
+                there = self._runs(wish.inputs)
                 self._demand(there, "unchanged, and the plug-in is not as wanted")
                 self._demand(not effect, "unchanged, although it changed something")
             case JobState.CANCELLED:
@@ -340,6 +342,13 @@ class Walk:
         excused = self.excused or self.job.state is JobState.CANCELLED
         good = self.job.state in GOOD_STATES
         self._demand(good or excused, "it had no reason not to succeed")
+
+    def _runs(self, inputs: Inputs | None) -> bool:
+        """Whether at this moment the plug-in runs at the wanted version with *inputs*."""
+        plugin = self.cloud.at(self.now_us)
+        if plugin is None or plugin.phase != "Running":
+            return False
+        return as_wanted(plugin, self.job.progress.version, inputs)
 
     def _check_failure(self, cause: str | None) -> None:
         end = self.cloud.end()

@@ -92,9 +92,7 @@ class Console:
         if colour is None:
             return text
         stream = sys.stderr if stderr else sys.stdout
-        return (
-            painted(text, colour) if takes_colour(stream, self.choices, self._environ) else text
-        )
+        return painted(text, colour) if takes_colour(stream, self.choices, self._environ) else text
 
     def state(self, state: JobState) -> str:
         """Return a state with its symbol: never a symbol without its word."""
