@@ -37,7 +37,7 @@ soak: $(VENV)/.ready-dev ## the long tests: full sizes, many kills
 lock: $(BIN)/python ## renew the lock files (hashes only, no index addresses)
 	$(PIP) install uv
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group build pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev --extra postgres -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## remove everything that `make` made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

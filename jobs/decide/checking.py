@@ -222,6 +222,9 @@ def _prepare(job: Job, progress: Progress, plugin: PluginSeen | None, now_us: in
         return _too_late(progress)
     if progress.cause == Outcome.CONFLICT.value and progress.misses >= CONFLICTS:
         return Move(progress=progress, step=Step.REST, event=JobEvent.REFUSED)
+    if progress.cause != Outcome.CONFLICT.value:
+        # The trouble of an earlier try says nothing about the send that comes now.
+        progress = replace(progress, cause=None, error_code=None, detail=None)
     progress = replace(
         progress,
         checked=True,

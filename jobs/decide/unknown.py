@@ -60,10 +60,8 @@ def after_late_read(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
 
 
 def _read_again(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
+    """Read again, and remember how the send was answered: it decides what *no effect* means."""
     move = read_again(job, answer, now_us, rules)
-    if job.progress.cause != Outcome.UNKNOWN_REFUSAL.value:
-        return move
-    # A refusal is remembered over failed reads: it decides what *no effect* means (row 15).
     return replace(move, progress=replace(job.progress, misses=move.progress.misses))
 
 

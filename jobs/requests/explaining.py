@@ -20,6 +20,7 @@ MAX_PROBLEMS: Final = 20
 """More than these are counted, not described; the rest is rarely worth the reading."""
 
 _PLUGIN: Final = "plugin."
+_PATH_LIMIT: Final = 200  # characters; the longest label's path is shorter
 
 
 def explained(details: Sequence[ErrorDetails], document: Mapping[str, Any]) -> list[Problem]:
@@ -31,7 +32,7 @@ def explained(details: Sequence[ErrorDetails], document: Mapping[str, Any]) -> l
     meant: set[str] = set()
     found: list[Problem] = []
     for detail in sorted(details, key=_is_missing)[:MAX_PROBLEMS]:
-        path = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+        path = _path(detail)
         if detail["type"] == "extra_forbidden":
             problem, likely = _unknown_field(path, document)
             meant.add(likely)
@@ -44,6 +45,13 @@ def explained(details: Sequence[ErrorDetails], document: Mapping[str, Any]) -> l
         rest = len(details) - MAX_PROBLEMS
         found.append(Problem(path="", message=f"{rest} more problems are not listed"))
     return found
+
+
+def _path(detail: ErrorDetails) -> str:
+    """Return the dotted path; a foreign name in it that is long or invisible is made harmless."""
+    path = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    harmless = path.isprintable() and len(path) <= _PATH_LIMIT
+    return path if harmless else quoted(path)[1:-1]
 
 
 def _is_missing(detail: ErrorDetails) -> bool:

@@ -197,7 +197,7 @@ def _await_first_request(on: Stage, worker: Worker, arrived: int) -> None:
     """Wait for a request beyond those that had arrived; near the end there may be none due."""
     if worker.process.poll() is None:
         with suppress(HarnessError):
-            on.cloud.wait_for_requests(arrived + 1, within_s=2.0)
+            on.cloud.wait_for_requests(arrived + 1, within_s=4.0)
 
 
 def _restarts(on: Stage) -> list[Restart]:

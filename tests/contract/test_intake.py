@@ -1,5 +1,6 @@
 """Intake: accepted means on disk, one key is one job, and equal open jobs are joined."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -275,7 +276,7 @@ async def test_a_file_position_moves_on(store: Store) -> None:
 async def test_a_request_that_cannot_be_stored_refuses_its_call_alone(store: Store) -> None:
     """One poisoned request stores nothing of its call, and everything of the others."""
     good = [a_request(f"pool-{number}") for number in range(5)]
-    poison = a_request("pool-x", labels={"broken": "\ud800"}, fingerprint="f")
+    poison = replace(a_request("pool-x"), labels={"broken": "\ud800"})
     position = IntakePosition(source="f", digest="d", records=6)
     refused = []
 

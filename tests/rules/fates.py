@@ -10,6 +10,7 @@ from jobs.decide.checking import READS, ReadVerdict
 from jobs.inputs import merged
 from jobs.model import InputsBase, PluginSeen, PluginWish
 from jobs.outcomes import ROWS, Outcome, PostVerdict
+from tests.builders import NOON_US
 from tests.rules.model_cloud import DEFAULTS, Course, ModelCloud
 
 DEFAULTS_OFFERED: Final = dict.fromkeys(("1.0", "2.0", "3.0"), DEFAULTS)
@@ -90,11 +91,13 @@ class Script:
     poll_first_s: float
     read_first: bool
     read_fails: float
-    read_outcomes: tuple[Outcome, ...]
+    read_outcomes: tuple[Outcome, ...] = field(repr=False)
     death: float
     meddles: bool
     cancel_us: int | None
     foreign_s: float
+    newer_us: int
+    """From when on a newer version is offered."""
 
     def next_fate(self) -> Fate:
         """Return what becomes of the next send; all is well when nothing more was drawn."""
@@ -227,6 +230,7 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
         meddles=rng.random() < 0.3,
         cancel_us=seconds_to_us(rng.uniform(0, 300)) if rng.random() < 0.1 else None,
         foreign_s=rng.uniform(5, 120),
+        newer_us=NOON_US + seconds_to_us(rng.uniform(-30, 120)),
     )
 
 

@@ -156,7 +156,9 @@ class Walk:
         if self._cancels():
             self.job = replace(self.job, cancel_asked=True)
             self._note("cancel asked")
-        return first_look(self.job, self.now_us, self.rules)
+        move = first_look(self.job, self.now_us, self.rules)
+        self.job = replace(self.job, progress=move.progress)
+        return move
 
     def _rest(self, move: Move) -> Move:
         if self._cancels():
@@ -208,8 +210,8 @@ class Walk:
         self.now_us += self._some(0.02, 0.5)
         if self._faulty() and self.rng.random() < self.script.read_fails:
             return self._failed_read()
-        newest = ("3.0", "2.0", "1.0") if self.rng.random() < 0.5 else ("2.0", "1.0")
-        return Offered(versions=newest, defaults=DEFAULTS_OFFERED)
+        newer = ("3.0",) if self.now_us > self.script.newer_us else ()
+        return Offered(versions=(*newer, "2.0", "1.0"), defaults=DEFAULTS_OFFERED)
 
     def _send(self) -> Move:
         self.now_us += self._some(0.0, 0.3)  # it waits for its turn

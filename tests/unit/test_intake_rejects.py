@@ -142,7 +142,7 @@ def test_rejects_are_added_to_an_earlier_file() -> None:
     assert out.getvalue().count(b"\n") == 3
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(
         st.binary(max_size=30) | st.sampled_from([b"{}", b'{"_problem":1}', b"{1}"]), max_size=5
