@@ -181,7 +181,7 @@ def _merged(layers: Iterable[Layer], problems: list[str]) -> dict[KeyPath, Given
             twin = (*path[:-1], f"{path[-1]}_file")
             if twin in layer.given:
                 names = f"{'.'.join(path)} and {'.'.join(twin)}"
-                problems.append(f"{one.origin}: {names} are both set; keep one of them")
+                problems.append(f"{names} are both set ({one.origin}); keep one of them")
     return merged
 
 
@@ -229,7 +229,8 @@ def _problem(detail: ErrorDetails, given: Mapping[KeyPath, Given]) -> str:
     text = (text[:1].lower() + text[1:]).replace("input should be", "must be")
     one = given.get(path) or given.get(path[:2])
     if one is not None:
-        return f"{one.origin}: {'.'.join(path)}: {text}"
+        # No "NAME: word" or "NAME=word": commands mask what follows a secret-looking name.
+        return f"{'.'.join(path)} ({one.origin}): {text}"
     # A rule about several keys: its text names them, so name their places.
     places = [f"{'.'.join(key)} is from {it.origin}" for key, it in given.items() if _in(key, text)]
     return f"{text} ({'; '.join(places)})" if places else text

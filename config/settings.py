@@ -270,7 +270,7 @@ class CloudSettings(Section):
             raise ValueError("cloud.poll_max is below cloud.poll_first; lower poll_first as well")
         if self.auth is Auth.TOKEN and self.token is None:
             raise ValueError(
-                "cloud.auth = token needs a token; set cloud.token_file or PLUGWAVE_CLOUD__TOKEN"
+                "cloud.auth is token, none is given; set cloud.token_file or PLUGWAVE_CLOUD__TOKEN"
             )
         if self.auth is Auth.NONE:
             self._check_simulated()
@@ -279,11 +279,11 @@ class CloudSettings(Section):
     def _check_simulated(self) -> None:
         if self.endpoint is None:
             raise ValueError(
-                "cloud.auth = none needs cloud.endpoint, such as http://127.0.0.1:8788"
+                "cloud.auth is none, which needs cloud.endpoint, such as http://127.0.0.1:8788"
             )
         if not all(is_loopback(url) for url in (self.endpoint, *self.endpoints.values())):
             raise ValueError(
-                "cloud.auth = none works only with a cloud.endpoint on this machine; "
+                "cloud.auth is none, which works only with a cloud.endpoint on this machine; "
                 "set cloud.auth to auto"
             )
 

@@ -86,7 +86,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
         path = path_of_variable(variable)
         if path is None:
             shown = clean_text(variable, 100)
-            layer.problems.append(f"{shown}: unknown variable{suggestion(shown, known)}")
+            layer.problems.append(f"unknown variable {shown}{suggestion(shown, known)}")
         elif value:
             layer.given[path] = Given(value, variable)
     return layer
@@ -114,11 +114,11 @@ def read_secret(path: Path, origin: str, problems: list[str]) -> str | None:
         with path.open("rb") as file:
             content = file.read(SECRET_LIMIT_BYTES + 1)
     except OSError as error:
-        problems.append(f"{origin}: cannot read {path}: {_reason(error)}")
+        problems.append(f"cannot read {path} ({origin}): {_reason(error)}")
         return None
     text = content.decode(errors="replace").rstrip("\r\n")
     if not text or "\ufffd" in text or len(content) > SECRET_LIMIT_BYTES:
-        problems.append(f"{origin}: {path} does not hold one line of text")
+        problems.append(f"{path} does not hold one line of text ({origin})")
         return None
     return text
 

@@ -24,10 +24,18 @@ LATE_LIMIT_S: Final = 0.008
 """A slot used later than this is dropped; the rest of the jitter belongs to the network."""
 
 SLOWER: Final = 1.5
-"""Factor on the spacing after a 429 that names no limit."""
+"""Factor on the spacing when 429s come often and name no limit that we do not keep already."""
 
-FASTER: Final = 0.98
-"""Factor on the spacing for each clean second after that, down to 1."""
+SLOWEST: Final = 64.0
+"""The factor never grows beyond this; what is slower still is a limit to be configured."""
+
+OFTEN: Final = 10
+"""A 429 is a strike when fewer slots than this were given since the one before; two strikes in
+a row slow down.  A single 429 among many answers is somebody else's burst or a fault of the
+gateway: it pauses, as it asks, but says nothing about the rate."""
+
+FASTER: Final = 0.95
+"""Factor on the spacing for each second after that, down to 1: recovery within 30 s."""
 
 LEARNED_FOR_S: Final = 600.0
 """How long a limit learned from a 429 holds before the configured one is tried again."""
@@ -62,6 +70,8 @@ class Bucket:
         learned: A limit read from a 429, in force until ``learned_until_us``.
         gap_us: Start of a free stretch before ``next_us`` that was passed over.
         gap_end_us: Its end: a slot may start before this.
+        given: Slots given since the last 429.
+        strikes: How many 429s in a row came often.
     """
 
     next_us: int = 0
@@ -72,6 +82,8 @@ class Bucket:
     learned_until_us: int = 0
     gap_us: int = 0
     gap_end_us: int = 0
+    given: int = 0
+    strikes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +265,9 @@ def _without(pace: Pace, bucket: Bucket, at_us: int, now_us: int) -> Bucket:
     gap_us, gap_end_us = max(gaps, key=lambda gap: gap[1] - max(gap[0], now_us))
     if gap_end_us <= max(gap_us, now_us):
         gap_us = gap_end_us = 0
-    return replace(bucket, next_us=next_us, gap_us=gap_us, gap_end_us=gap_end_us)
+    return replace(
+        bucket, next_us=next_us, gap_us=gap_us, gap_end_us=gap_end_us, given=bucket.given + 1
+    )
 
 
 def _used(pace: Pace, bucket: Bucket, at_us: int) -> Bucket:
@@ -270,34 +284,26 @@ def throttled(
     limit: Limit | None = None,
     retry_after_s: float | None = None,
 ) -> Bucket:
-    """Return the bucket after a 429.
+    """Return the bucket after a 429: nothing is sent before the named time is over.
 
-    The named limit is learned as it stands, unless it is already being kept: then the
-    credential is shared with somebody else and only slowing down helps.  Without a named
-    limit the spacing grows by SLOWER.  Nothing is sent before the named time is over.
+    A named limit is learned as it stands.  When it is being kept already, or none is named,
+    the credential is shared with somebody else or the limit is unknown: then the spacing
+    grows by SLOWER, once 429s come often.
     """
     pause = retry_after_s
     if pause is None:
         pause = limit.window_s if limit is not None else BLIND_PAUSE_S
     blocked = max(bucket.blocked_us, now_us + seconds_to_us(min(pause, MAX_PAUSE_S)))
-    known = limit is not None and bucket.learned == limit and now_us < bucket.learned_until_us
-    if limit is not None and not known:
-        return replace(
-            bucket,
-            blocked_us=blocked,
-            learned=limit,
-            learned_until_us=now_us + seconds_to_us(LEARNED_FOR_S),
-            gap_us=0,
-            gap_end_us=0,
-        )
     if now_us < bucket.blocked_us:
         # Answers to requests that were already on the wire teach nothing new.
         return replace(bucket, blocked_us=blocked)
-    return replace(
-        bucket,
-        blocked_us=blocked,
-        factor=bucket.factor * SLOWER,
-        eased_us=blocked,
-        gap_us=0,
-        gap_end_us=0,
-    )
+    rested = replace(bucket, blocked_us=blocked, given=0, gap_us=0, gap_end_us=0)
+    if limit is not None and (bucket.learned != limit or now_us >= bucket.learned_until_us):
+        until_us = now_us + seconds_to_us(LEARNED_FOR_S)
+        return replace(rested, learned=limit, learned_until_us=until_us, strikes=0)
+    if bucket.given >= OFTEN:
+        return replace(rested, strikes=0)
+    if bucket.strikes == 0:
+        return replace(rested, strikes=1)
+    factor = min(bucket.factor * SLOWER, SLOWEST)
+    return replace(rested, factor=factor, eased_us=blocked, strikes=bucket.strikes + 1)

@@ -16,6 +16,7 @@ import orjson
 
 from jobs.errors import BadRequestError
 from jobs.model import InputsBase, PluginSeen, PluginWish, Progress
+from jobs.pacing import Bucket, Limit
 from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
 
 _STATES: Final = (
@@ -126,6 +127,19 @@ def progress_value(text: str | None) -> Progress:
     if "inputs_changed" in told:
         told["inputs_changed"] = tuple(told["inputs_changed"])
     return Progress(**told)
+
+
+def bucket_text(bucket: Bucket) -> str:
+    """Return the bucket as JSON, whatever fields it has."""
+    return json_text(bucket)
+
+
+def bucket_value(text: str) -> Bucket:
+    """Return what `bucket_text` wrote."""
+    told = orjson.loads(text)
+    if told["learned"] is not None:
+        told["learned"] = Limit(**told["learned"])
+    return Bucket(**told)
 
 
 def wish_text(wish: PluginWish) -> str:

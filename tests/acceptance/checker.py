@@ -198,7 +198,7 @@ def _results_explain(run: Evidence) -> Iterable[str]:
             yield f"{line.get('idempotency_key')}: the result lacks {', '.join(sorted(missing))}"
             continue
         target = (str(line["project_id"]), str(line["pool_name"]), str(line["plugin"]))
-        low, high = counted[target], arrived[target] + run.kills
+        low, high = counted[target], arrived[target] + run.interruptions
         if not low <= int(line["attempts"]) <= high:
             yield (
                 f"{line['idempotency_key']}: told {line['attempts']} attempts,"

@@ -55,6 +55,8 @@ class Evidence:
         limit: Requests allowed in any window.
         settle_s: The workers' settle time.
         kills: How many workers were killed.
+        interruptions: How many signals of any kind workers got; each may leave an attempt that
+            was intended and never sent.
         other: Lines between the log lines that are no JSON objects.
         secrets: Texts that may be nowhere in *said*.
         said: Everything the product printed.
@@ -67,6 +69,7 @@ class Evidence:
     settle_s: float
     window_s: float = 1.0
     kills: int = 0
+    interruptions: int = 0
     other: Sequence[str] = ()
     secrets: Sequence[str] = ()
     said: str = ""

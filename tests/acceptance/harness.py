@@ -22,8 +22,6 @@ from tests.acceptance.evidence import Evidence, parse_lines
 from tests.acceptance.scenario import Scenario
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
-DOCUMENTED_EXITS: Final = frozenset({0, 3, 9, 130, 143, -signal.SIGKILL})
-"""How `plugwave work` may end in these tests."""
 
 
 class HarnessError(AssertionError):
@@ -132,9 +130,12 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
     started: float
+    signals: int = 0
+    """How many it got."""
 
     def signal(self, number: int) -> None:
         """Send a signal."""
+        self.signals += 1
         self.process.send_signal(number)
 
     def ended_within(self, seconds: float) -> bool:
@@ -159,7 +160,7 @@ class Worker:
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
-        self.process.kill()
+        self.signal(signal.SIGKILL)
         self.process.wait(timeout=10)
 
 
@@ -265,6 +266,7 @@ class Plugwave:
             limit=self.rate,
             settle_s=4.0,
             kills=len(killed),
+            interruptions=sum(worker.signals for worker in self.workers),
             other=other,
             secrets=scenario.secrets,
             said=said,

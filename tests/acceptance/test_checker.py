@@ -391,6 +391,15 @@ def test_a_planted_fault_is_caught(fault: Callable[[Story], None], check: str) -
     assert check in caught(evidence(story))
 
 
+def test_an_interrupted_worker_may_have_intended_without_sending() -> None:
+    """An attempt that never arrived is a fault, unless its worker got a signal."""
+    story = a_clean_run()
+    invents_an_attempt(story)
+
+    assert caught(evidence(story)) == {"I12 results-explain"}
+    assert caught(evidence(story, interruptions=1)) == set()
+
+
 def test_a_printed_secret_is_caught() -> None:
     """A secret in anything printed is found, and the violation does not print it again."""
     run = evidence(a_clean_run(), secrets=("CANARY4711",), said='{"inputs": "CANARY4711"}')

@@ -1,12 +1,13 @@
 """Run the command line in this process, on a store and a home of its own."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import anyio
 import orjson
@@ -49,13 +50,15 @@ class Cli:
         self.store_path = folder / "state.db"
         self._capsys = capsys
 
-    def __call__(self, *arguments: str, stdin: bytes = b"") -> Ran:
-        """Run one command line."""
+    def __call__(self, *arguments: str, stdin: bytes = b"", pipe: bytes | None = None) -> Ran:
+        """Run one command line; standard input is a file, or a pipe that cannot be read twice."""
         self._capsys.readouterr()
-        before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin))
+        file = io.BytesIO(stdin) if pipe is None else _pipe_of(pipe)
+        before, sys.stdin = sys.stdin, io.TextIOWrapper(file)
         try:
             code = run(list(arguments))
         finally:
+            sys.stdin.close()
             sys.stdin = before
             reset()
         out, err = self._capsys.readouterr()
@@ -93,6 +96,13 @@ class Cli:
         self.with_store(end_all)
 
 
+def _pipe_of(content: bytes) -> BinaryIO:
+    reading, writing = os.pipe()
+    os.write(writing, content)
+    os.close(writing)
+    return os.fdopen(reading, "rb")
+
+
 A_WORKER = WorkerInfo(name="w1", host="here", pid=1)
 
 
@@ -113,4 +123,4 @@ def own_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-__all__ = ["A_WORKER", "Cli", "Ran", "claim_all", "own_home", "replace"]
+__all__ = ["A_WORKER", "Cli", "Ran", "claim_all", "own_home"]

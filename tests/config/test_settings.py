@@ -191,7 +191,7 @@ class TestNoLogin:
 
     def test_it_needs_an_endpoint(self) -> None:
         """Without an endpoint the region's real address would be used."""
-        assert "needs cloud.endpoint" in refusal(auth="none")
+        assert "which needs cloud.endpoint" in refusal(auth="none")
 
     def test_it_works_with_no_other_machine(self) -> None:
         """Nobody sends unsigned requests elsewhere by accident."""

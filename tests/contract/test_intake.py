@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from jobs.errors import BadRequestError
@@ -226,9 +227,7 @@ async def test_a_second_job_of_a_busy_pool_waits(store: Store, state: JobState) 
     assert await place_of(store, second) == (JobState.WAITING, WaitReason.POOL_BUSY, None)
 
 
-@pytest.mark.parametrize(
-    "reason", [WaitReason.BACKOFF, WaitReason.RATE_LIMIT, WaitReason.BREAKER]
-)
+@pytest.mark.parametrize("reason", [WaitReason.BACKOFF, WaitReason.RATE_LIMIT, WaitReason.BREAKER])
 async def test_a_job_that_waits_in_the_middle_holds_its_pool(
     store: Store, reason: WaitReason
 ) -> None:

@@ -1,4 +1,4 @@
-"""Recording: every move of the table under a lease that holds, and nothing under one that does not."""
+"""Recording: every move of the table under a lease that holds, nothing under a lost one."""
 
 from dataclasses import replace
 
@@ -212,9 +212,7 @@ async def test_a_wait_without_a_reason_is_a_bug(store: Store, worker: WorkerId) 
     assert await state_of(store, job) is JobState.CHECKING
 
 
-async def test_a_job_handed_back_is_free_but_keeps_its_pool(
-    store: Store, worker: WorkerId
-) -> None:
+async def test_a_job_handed_back_is_free_but_keeps_its_pool(store: Store, worker: WorkerId) -> None:
     """A draining worker's job goes to the next worker, before others of its pool."""
     first, second = await accept(store, a_request(key="1"), a_request(key="2", priority=9))
     lease = await bring(store, worker, JobState.WATCHING)
@@ -299,9 +297,7 @@ async def test_results_are_numbered_for_each_worker(store: Store, worker: Worker
     assert await store.results_after(worker, 3) == []
 
 
-async def test_a_job_asked_to_stop_hears_it_when_it_records(
-    store: Store, worker: WorkerId
-) -> None:
+async def test_a_job_asked_to_stop_hears_it_when_it_records(store: Store, worker: WorkerId) -> None:
     """A cancel of a job that is CHECKING reaches its worker with the next record."""
     [job] = await accept(store)
     lease = await bring(store, worker, JobState.CHECKING)

@@ -303,6 +303,7 @@ UNREADABLE_LISTS: list[Any] = [
     {"kind": "PluginList", "items": [ITEM, ITEM]},
     {"kind": "PoolList", "items": [ITEM]},
     {"kind": 7, "items": [ITEM]},
+    {"kind": {}, "items": [ITEM]},
     {"items": []},
     {"error_code": "APIG.0101", "error_msg": "no"},
 ]

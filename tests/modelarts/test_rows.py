@@ -37,7 +37,7 @@ HTML = b"<html><head><title>Sorry</title></head><body>proxy says no</body></html
 CUT = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"kind":'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 ANSWER = http(200, OPEN_ANSWER).data.partition(b"\r\n\r\n")[2]
-HUGE = b'{"pad":"' + b"x" * ANSWER_LIMIT_BYTES + b'"}'
+HUGE = ANSWER[:-1] + b',"pad":"' + b"x" * ANSWER_LIMIT_BYTES + b'"}'
 LIMIT_TEXT = (
     "The throttling threshold has been reached: policy user over ratelimit,limit:7,time:2 minute"
 )
@@ -73,6 +73,8 @@ COMPLETE: list[tuple[Outcome, str, Reply]] = [
         "gzip unasked",
         http(200, gzip.compress(ANSWER), {"Content-Encoding": "gzip"}),
     ),
+    (_O.UNREADABLE_SUCCESS, "cut", Reply(data=b"HTTP/1.1 200 OK\r\n\r\n{", then=Then.CLOSE)),
+    (_O.UNREADABLE_SUCCESS, "coded", http(200, OPEN_ANSWER, {"Content-Encoding": "br"})),
     (_O.UNREADABLE_SUCCESS, "bad gzip", http(200, b"\x1f\x8bno", {"Content-Encoding": "gzip"})),
     (_O.UNREADABLE_SUCCESS, "echo", http(200, {**OPEN_ANSWER, "metadata": {"name": TOKEN}})),
     (_O.REDIRECTED, "301", http(301, headers={"Location": "http://127.0.0.1:1/"})),
@@ -129,6 +131,7 @@ BROKEN: list[tuple[Outcome, str, Reply]] = [
     (_O.ANSWER_TIMEOUT, "nothing", Reply(then=Then.HANG)),
     (_O.ANSWER_TIMEOUT, "slow head", Reply(data=b"HTTP/1.1 200 OK\r\nX-A: b\r\n", then=Then.HANG)),
     (_O.ANSWER_TIMEOUT, "slow body", Reply(data=CUT, then=Then.HANG)),
+    (_O.ANSWER_TIMEOUT, "no end", Reply(data=b"HTTP/1.1 200 OK\r\n\r\n" + ANSWER, then=Then.HANG)),
     (_O.ANSWER_TIMEOUT, "endless 100", Reply(data=b"HTTP/1.1 100 Go\r\n\r\n" * 9, then=Then.HANG)),
     (_O.GARBAGE_ANSWER, "status line", Reply(data=b"SSH-2.0-OpenSSH_9.2\r\n\r\n")),
     (_O.GARBAGE_ANSWER, "status", Reply(data=b"HTTP/1.1 2x0 OK\r\n\r\n")),
@@ -256,6 +259,17 @@ async def test_row05_no_connection_in_time_is_not_sent() -> None:
 
     assert (answer.outcome, answer.sent) == (_O.CONNECT_TIMEOUT, False)
     assert served.requests == []
+
+
+async def test_row05_time_that_ran_out_before_writing_is_not_sent() -> None:
+    """With a connection at hand and no time left, the request stays here and says so."""
+    gate = Gates()
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
+        await call.create()
+        answer = await call.create(gate=gate, s=1e-9)
+
+    assert (answer.outcome, answer.sent) == (_O.CONNECT_TIMEOUT, False)
+    assert (len(served.requests), gate.asked) == (1, 0)
 
 
 async def test_row05_without_time_nothing_is_begun() -> None:

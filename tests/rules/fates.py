@@ -93,6 +93,9 @@ class Script:
     read_fails: float
     read_outcomes: tuple[Outcome, ...] = field(repr=False)
     death: float
+    impatient: bool
+    """Reads come earlier than they were asked for."""
+
     meddles: bool
     cancel_us: int | None
     foreign_s: float
@@ -165,7 +168,7 @@ STARTS: Final[Mapping[str, int]] = {
     "absent": 20,
     "old": 30,
     "reconfigure": 8,
-    "wanted": 6,
+    "wanted": 12,
     "abnormal": 5,
     "abnormal-wanted": 5,
     "deleting": 5,
@@ -185,7 +188,9 @@ def draw_fate(rng: random.Random) -> Fate:
     """Draw what becomes of one send."""
     kind = rng.random()
     if kind < 0.40:
-        return Fate(outcome=rng.choice(LOST), effect=rng.choice(EFFECTS), breaks=rng.random() < 0.1)
+        return Fate(
+            outcome=rng.choice(LOST), effect=rng.choice(EFFECTS), breaks=rng.random() < 0.25
+        )
     if kind < 0.50:
         return Fate(outcome=None, effect=rng.choice(EFFECTS))
     if kind < 0.75:
@@ -202,7 +207,7 @@ def draw_fate(rng: random.Random) -> Fate:
 
 def draw_script(rng: random.Random, plugin: str) -> Script:
     """Draw a whole walk's circumstances."""
-    base = rng.choices(list(InputsBase), weights=(6, 2, 2))[0]
+    base = rng.choices(list(InputsBase), weights=(5, 2, 3))[0]
     wish = PluginWish(
         name=plugin,
         version=rng.choice(("2.0", "2.0", "2.0", None)),
@@ -211,10 +216,12 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
     )
     start = rng.choices(list(STARTS), weights=list(STARTS.values()))[0]
     fates = [draw_fate(rng) for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4)))]
-    if start.startswith("abnormal"):
-        # From Abnormal to Abnormal nobody could tell that something happened.
-        fates = [replace(fate, breaks=False) for fate in fates]
     fatal = rng.random() < 0.05
+    read_first = rng.random() < 0.5
+    if rng.random() < 0.05:
+        # Sent without a look to a plug-in that was as wanted all along: the stale green.
+        wish = replace(wish, version="2.0", base=InputsBase.EMPTY)
+        start, fates, read_first = "wanted", [Fate(outcome=Outcome.OK, effect="late")], False
     return Script(
         wish=wish,
         start=start,
@@ -223,7 +230,8 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
         deadline_s=rng.choice((2700.0, 2700.0, 2700.0, 200.0, 60.0)),
         lag_s=rng.choice((0.0, 0.0, 0.5, 2.0, 4.9)),
         poll_first_s=rng.choice((1.0, 5.0)),
-        read_first=rng.random() < 0.6,
+        read_first=read_first,
+        impatient=rng.random() < 0.3,
         read_fails=rng.choice((0.0, 0.0, 0.1, 0.5)),
         read_outcomes=READABLE + FATAL_READS if fatal else READABLE,
         death=rng.choice((0.0, 0.0, 0.05, 0.2)),
@@ -234,18 +242,21 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
     )
 
 
-def draw_course(rng: random.Random, fate: Fate, *, unseen: bool, lag_s: float) -> Course:
+def draw_course(
+    rng: random.Random, fate: Fate, *, before: PluginSeen | None, unseen: bool, lag_s: float
+) -> Course:
     """Draw how a change goes; *unseen* when nobody read the plug-in before the send.
 
-    A flash is over before the second look when reads do not lag; nothing could help else.
+    Where nothing could help, nothing is drawn: a flash is over before the second look, which
+    needs reads that do not lag, and from Abnormal to Abnormal nobody could tell a change.
     """
     early = fate.effect == "flash" and lag_s == 0
+    broken = before is not None and before.phase == "Abnormal"
     return Course(
         run_us=seconds_to_us(rng.uniform(1.0, 120.0)),
-        flash_us=seconds_to_us(1.9) if early else 0,
+        flash_us=seconds_to_us(1.4) if early else 0,
         shows_new=rng.random() < 0.5,
         flap_us=seconds_to_us(rng.uniform(1.0, 20.0)) if rng.random() < 0.15 else 0,
-        breaks=fate.breaks,
+        breaks=fate.breaks and not broken,
         keeps_old=not unseen and rng.random() < 0.5,
     )
-

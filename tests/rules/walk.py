@@ -109,7 +109,7 @@ class Walk:
         if self.job.state is JobState.WAITING:
             return self._rest(move)
         self._demand(move.step is not Step.REST, "a job in hand rests")
-        self.now_us = max(self.now_us, move.at_us)
+        self._wait(move)
         if self._faulty() and self.rng.random() < self.script.death:
             return self._died()
         match move.step:
@@ -119,6 +119,13 @@ class Walk:
                 return self._decide(self._offers())
             case _:
                 return self._send()
+
+    def _wait(self, move: Move) -> None:
+        ahead_us = max(move.at_us - self.now_us, 0)
+        early = self.script.impatient and self.job.state is JobState.UNKNOWN
+        if early and ahead_us > seconds_to_us(1):
+            ahead_us = int(ahead_us * self.rng.choice((0.3, 0.9, 1.0)))
+        self.now_us += ahead_us
 
     def _decide(self, seen: Seen) -> Move:
         while True:
@@ -147,9 +154,7 @@ class Walk:
     def _event(self, event: JobEvent, progress: Progress | None = None) -> None:
         progress = progress or self.job.progress
         self.stored = progress
-        self.job = replace(
-            self.job, state=next_state(self.job.state, event), progress=progress
-        )
+        self.job = replace(self.job, state=next_state(self.job.state, event), progress=progress)
         self._note(f"{event}")
 
     def _claimed(self) -> Move:
@@ -248,7 +253,11 @@ class Walk:
             effect_us=effect_us,
         )
         course = draw_course(
-            self.rng, fate, unseen=not progress.checked, lag_s=self.script.lag_s
+            self.rng,
+            fate,
+            before=self.cloud.at(left_us),
+            unseen=not progress.checked,
+            lag_s=self.script.lag_s,
         )
         self.cloud.take(sent, course)
         effect_s = None if effect_us is None else (effect_us - NOON_US) / MICROSECONDS
@@ -331,6 +340,8 @@ class Walk:
             case JobState.SUCCEEDED:
                 there = self._runs(progress.inputs or wish.inputs)
                 self._demand(there, "succeeded, and the plug-in is not as wanted")
+                settled = self.cloud.settled_us() <= self.now_us
+                self._demand(settled, "succeeded before the change had ended")
             case JobState.UNCHANGED:
                 there = self._runs(wish.inputs)
                 self._demand(there, "unchanged, and the plug-in is not as wanted")

@@ -18,6 +18,7 @@ WHAT = "job-1 (node-local-dns 1.6.36 on pool-a)"
 
 
 def a_worker(number: int = 1, *, alive: bool = True, jobs: int = 1) -> WorkerRow:
+    """Return a worker as the store knows it."""
     return WorkerRow(
         id=WorkerId(number),
         info=WorkerInfo(name=f"w{number}", host="here", pid=number),
@@ -36,6 +37,7 @@ def asked(job: Job, **more: Any) -> Explanation:
 
 
 def texts(told: Explanation) -> list[str]:
+    """Return the sentences of the reasons."""
     return [reason.text for reason in told.reasons]
 
 
@@ -85,8 +87,10 @@ def test_a_ready_job_tells_whose_turn_it_is() -> None:
 
     assert told.headline == f"{WHAT} is ready and waits for its turn."
     assert texts(told) == [
-        "2 workers have 4 in hand and 12 jobs are ready; projects take turns, within a project "
-        "by priority, then by age."
+        (
+            "2 workers have 4 in hand and 12 jobs are ready; projects take turns, within a project "
+            "by priority, then by age."
+        )
     ]
 
 
@@ -158,8 +162,10 @@ def test_an_unknown_job_tells_when_the_late_read_may_happen_and_why() -> None:
 
     assert texts(told) == [
         "Send 1 left 10s ago and has no answer to trust; it may have taken effect.",
-        "The read that proves something is in 1m 20s: until then the cloud may still act on the "
-        "send, so an earlier read proves nothing.",
+        (
+            "The read that proves something is in 1m 20s: until then the cloud may still act on the "
+            "send, so an earlier read proves nothing."
+        ),
     ]
     assert told.reasons[1].until_us == NOON_US + 80 * SECOND
 

@@ -22,7 +22,7 @@ def test_a_result_line_has_exactly_the_documented_keys() -> None:
     fields = result_fields(a_job(JobState.FAILED), "w1", NOON_US)
 
     assert list(fields) == documented.split() == list(RESULT_KEYS)
-    assert JOB_RESULT_KEYS == ("ts", "level", "event", *RESULT_KEYS)
+    assert ("ts", "level", "event", *RESULT_KEYS) == JOB_RESULT_KEYS
 
 
 def test_a_failed_job_is_explained_without_a_join() -> None:

@@ -22,7 +22,8 @@ class Entry:
 COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
     {
         "demo": Entry(
-            "Run a whole batch on a simulated cloud; no account needed.", "worker.cli.demo:demo"
+            "Run a whole batch on a simulated cloud; no account, nothing leaves this machine.",
+            "worker.cli.demo:demo",
         ),
         "simulate": Entry("Serve the cloud API as a simulator.", "worker.cli.simulate:simulate"),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),

@@ -76,6 +76,10 @@ class Console:
         """Write one line of the result."""
         sys.stdout.write(text + "\n")
 
+    def flush(self) -> None:
+        """Hand on what was written so far: somebody may be waiting for it at a pipe."""
+        sys.stdout.flush()
+
     def say(self, text: str = "") -> None:
         """Write one line for the person beside the result; nothing with ``-q``."""
         if not self.choices.quiet:
@@ -83,7 +87,7 @@ class Console:
 
     def tell(self, text: str) -> None:
         """Write one line to stderr in any case."""
-        sys.stdout.flush()  # so that both streams keep their order on one terminal
+        self.flush()  # so that both streams keep their order on one terminal
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 

@@ -22,7 +22,7 @@ from worker.cli.printing import Column, Table, as_json, document, no_names, stre
 from worker.cli.session import reading, run_async
 from worker.cli.views import LIST_COLUMNS, full_fields, job_fields, list_row, worker_names
 
-EMPTY: Final = (None, [], {}, "")
+EMPTY: Final[tuple[Any, ...]] = (None, [], {}, "")
 """Facts that are left out, because there is nothing to tell."""
 
 LISTED: Final = 50

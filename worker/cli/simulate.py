@@ -108,6 +108,7 @@ def _tell(console: Console, options: SimulatorOptions, url: str) -> None:
         console.out(url)
         for name, value in environment.items():
             console.out(f"export {name}={value}")
+    console.flush()
     pools = options.projects * options.pools
     console.say(
         f"Simulated cloud: {pools} pools in {options.projects} projects, "

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 import click
@@ -64,13 +64,33 @@ async def _work(console: Console, loaded: Loaded, until_empty: bool) -> int:  # 
     return ended.exit_code
 
 
+class Running(Protocol):
+    """A worker process as `Shift` handles it; see `worker.app.Work`."""
+
+    def statistics(self) -> WorkerStatistics:
+        """Return how it goes; cheap."""
+        ...
+
+    def stop(self) -> None:
+        """Drain."""
+        ...
+
+    def kill(self) -> None:
+        """Leave at once."""
+        ...
+
+    async def run(self) -> None:
+        """Work until drained or empty."""
+        ...
+
+
 class Shift:
     """One run of a worker under a person's eyes: signals, progress, recap."""
 
     def __init__(
         self,
         console: Console,
-        running: Work,
+        running: Running,
         clock: Clock,
         *,
         feed: Feed | None = None,

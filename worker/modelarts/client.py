@@ -200,4 +200,4 @@ def _unreadable(raw: RawAnswer, error: UnreadableError, secrets: tuple[str, ...]
 
 
 def _not_sendable(error: NotSendableError) -> Answer:
-    return answer_of_exception(error, sent=False, answered=False)
+    return answer_of_exception(error, sent=False)

@@ -4,9 +4,9 @@ Tolerant in, exact out.  What we send has exactly the documented shape.  What co
 lack whole parts (the documented 200 of a create has neither metadata nor status), use
 unknown phases, or carry the inputs in one of two places.
 
-The readers are written by hand into frozen dataclasses: a pydantic model for each answer
-costs several times as much, and the tolerance wanted here (a wrong leaf is "not told", a
-wrong container is an error) is not one it has.
+The readers are written by hand into frozen dataclasses: every send and every look reads an
+answer, a pydantic model for it costs several times as much, and the tolerance wanted here (a
+wrong leaf is "not told", a wrong container is an error) is not one it has.
 """
 
 from collections.abc import Mapping
@@ -61,20 +61,62 @@ class Resource:
 class Plugin:
     """One plug-in as an answer told of it; None means not told.
 
-    ``template_version`` and ``template_inputs`` stand under ``spec``, the rest of versions and
-    inputs under ``status``.  ``values`` is None unless an object could be made of it.
+    The shape was checked when it was read; each leaf is read when it is asked for, because
+    most answers are asked for a few of them only.
     """
 
     template_name: str
-    template_version: str | None = None
-    template_inputs: Inputs | None = field(default=None, repr=False)
-    name: str | None = None
-    created_at: str | None = None
-    phase: str | None = None
-    version: str | None = None
-    reason: str | None = None
-    values: Inputs | None = field(default=None, repr=False)
-    resources: tuple[Resource, ...] = ()
+    template: Document = field(repr=False)
+    metadata: Document = field(repr=False)
+    status: Document = field(repr=False)
+
+    @property
+    def name(self) -> str | None:
+        """``metadata.name``: pool and template in all examples, used in no path."""
+        return line(self.metadata, "name", 256)
+
+    @property
+    def created_at(self) -> str | None:
+        """``metadata.creationTimestamp`` as the cloud wrote it."""
+        return created(self.metadata)
+
+    @property
+    def template_version(self) -> str | None:
+        """``spec.template.version``: what was asked for; missing on default plug-ins."""
+        return line(self.template, "version")
+
+    @property
+    def template_inputs(self) -> Inputs | None:
+        """``spec.template.inputs``, if it is an object."""
+        return _object_or_none(self.template.get("inputs"))
+
+    @property
+    def phase(self) -> str | None:
+        """``status.phase``, known or not."""
+        return line(self.status, "phase", 64)
+
+    @property
+    def version(self) -> str | None:
+        """``status.version``: what is installed."""
+        return line(self.status, "version")
+
+    @property
+    def reason(self) -> str | None:
+        """``status.reason``; filled on success too."""
+        return line(self.status, "reason", REASON_LIMIT)
+
+    @property
+    def values(self) -> Inputs | None:
+        """``status.values``, if an object can be made of it."""
+        return read_values(self.status.get("values"))
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """``status.resources``: the workloads, where the answer has them."""
+        found = self.status.get("resources")
+        if type(found) is not list:
+            return ()
+        return tuple(_resource(one) for one in found if type(one) is dict)
 
 
 def plugin_body(name: str, *, version: str | None = None, inputs: Inputs | None = None) -> bytes:
@@ -135,19 +177,11 @@ def read_plugin(answer: Document) -> Plugin:
     if kind != KIND and (kind, answer.get("apiVersion")) != (API_VERSION, KIND):
         raise UnreadableError("kind is not Plugin")
     template = child(child(answer, "spec"), "template")
-    metadata = child(answer, "metadata")
-    status = child(answer, "status")
     return Plugin(
         template_name=name_in(template, "spec.template"),
-        template_version=line(template, "version"),
-        template_inputs=_object_or_none(template.get("inputs")),
-        name=line(metadata, "name", 256),
-        created_at=created(metadata),
-        phase=line(status, "phase", 64),
-        version=line(status, "version"),
-        reason=line(status, "reason", REASON_LIMIT),
-        values=read_values(status.get("values")),
-        resources=_resources(status.get("resources")),
+        template=template,
+        metadata=child(answer, "metadata"),
+        status=child(answer, "status"),
     )
 
 
@@ -163,12 +197,6 @@ def read_values(value: object) -> Inputs | None:
         except orjson.JSONDecodeError:
             return None
     return _object_or_none(value)
-
-
-def _resources(value: object) -> tuple[Resource, ...]:
-    if type(value) is not list:
-        return ()
-    return tuple(_resource(one) for one in value if type(one) is dict)
 
 
 def _resource(one: Document) -> Resource:
@@ -200,7 +228,7 @@ def read_plugin_list(answer: Document) -> tuple[Plugin, ...]:
     kind = answer.get("kind")
     if kind is None and not entries:
         raise UnreadableError("an empty list that does not say of what")
-    if kind is not None and kind not in LIST_KINDS:
+    if kind is not None and (type(kind) is not str or kind not in LIST_KINDS):
         raise UnreadableError("kind is not PluginList")
     plugins = tuple(read_plugin(entry) for entry in entries)
     if len({plugin.template_name for plugin in plugins}) != len(plugins):
@@ -218,7 +246,7 @@ def to_seen(plugin: Plugin) -> PluginSeen:
     inputs = plugin.template_inputs
     return PluginSeen(
         name=plugin.template_name,
-        version=plugin.version if plugin.version is not None else plugin.template_version,
+        version=plugin.version or plugin.template_version,
         phase=plugin.phase,
         reason=plugin.reason,
         inputs=inputs if inputs is not None else plugin.values,

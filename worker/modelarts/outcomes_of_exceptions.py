@@ -55,28 +55,21 @@ AFTER_SENT: Final[tuple[tuple[type[Exception], Outcome], ...]] = (
 )
 """Something was written, or may have been."""
 
-WITH_STATUS: Final[tuple[tuple[type[Exception], Outcome], ...]] = (
-    (TimeoutError, Outcome.ANSWER_TIMEOUT),
-    (Exception, Outcome.BODY_CUT),
-)
-"""The head of an answer had arrived."""
 
-
-def outcome_of_exception(error: Exception, *, sent: bool, answered: bool) -> Outcome:
+def outcome_of_exception(error: Exception, *, sent: bool) -> Outcome:
     """Return the row for *error*.
 
     Args:
         error: What one exchange raised.
         sent: Whether the headers left, or may have left.
-        answered: Whether the head of an answer had arrived.
     """
-    table = WITH_STATUS if answered else AFTER_SENT if sent else BEFORE_SENT
+    table = AFTER_SENT if sent else BEFORE_SENT
     return next(outcome for kind, outcome in table if isinstance(error, kind))
 
 
-def answer_of_exception(error: Exception, *, sent: bool, answered: bool) -> Answer:
+def answer_of_exception(error: Exception, *, sent: bool) -> Answer:
     """Return the answer that stands for *error*, with what is safe to tell about it."""
-    outcome = outcome_of_exception(error, sent=sent, answered=answered)
+    outcome = outcome_of_exception(error, sent=sent)
     return without_answer(outcome, sent=sent, detail=_detail(error))
 
 

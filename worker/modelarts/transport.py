@@ -6,6 +6,10 @@ the moment of sending is noted, and a second writing of the same request is refu
 the library silently repeats a GET when a reused connection drops and no limiter would have
 counted that.  This costs nothing measurable; a TraceConfig costs a fifth of a request.
 
+Time runs out without a cancel scope for each request, which would cost a fifth of it: aiohttp
+bounds making a connection, and from the gate on a timer cuts the connection at the deadline,
+which ends every wait there is.  A caller may still put a scope around a call.
+
 What the gate refuses has not been written: the connection goes back unused.  A connection
 that is gone, or into which the server spoke unasked, is not written to either.  With a body
 the bytes follow within one turn of the event loop (aiohttp writes head and body together
@@ -16,7 +20,7 @@ told from a request that was lost after it had been received.
 
 import ssl
 from asyncio import TimerHandle, get_running_loop
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import TracebackType
@@ -96,7 +100,6 @@ class Sending:
         clock: What the moment of sending is read from.
         deadline: The event loop's time at which the answer must have been read.
         sent_us: Set when the request may have left.
-        answered: Whether the head of an answer has arrived.
         expired: Whether the connection was cut because the deadline had passed.
         timer: Cuts the connection at the deadline.
     """
@@ -106,7 +109,6 @@ class Sending:
     clock: Clock
     deadline: float
     sent_us: int | None = None
-    answered: bool = False
     expired: bool = False
     timer: TimerHandle | None = None
 
@@ -197,7 +199,7 @@ class Transport:
         )
         # No hidden repetition of a GET.  The attribute is what aiohttp's own test client sets;
         # were it to vanish, `_Request.send` still keeps a second writing off the wire.
-        self._session._retry_connection = False  # noqa: SLF001 - no public switch exists
+        self._session._retry_connection = True  # noqa: SLF001 - no public switch exists
         return self
 
     async def __aexit__(
@@ -238,13 +240,21 @@ class Transport:
             return without_answer(Outcome.CONNECT_TIMEOUT, sent=False, detail="no time left")
         deadline = get_running_loop().time() + timeout_s
         sending = Sending(body=body, gate=gate, clock=self._clock, deadline=deadline)
+        assert self._session is not None, "the transport is used outside of its `async with`"
+        ask = partial(
+            self._session.request,
+            method,
+            url,
+            headers=headers,
+            data=sending,
+            timeout=_connect_within(timeout_s),
+            allow_redirects=False,
+        )
         try:
-            raw = await self._exchange(method, url, headers, sending, _connect_within(timeout_s))
+            raw = await _exchange(ask, sending)
         except (GateClosed, *FOREIGN) as error:
             if not sending.expired:
-                return answer_of_exception(
-                    error, sent=sending.sent_us is not None, answered=sending.answered
-                )
+                return answer_of_exception(error, sent=sending.sent_us is not None)
         else:
             if not sending.expired:
                 return raw
@@ -253,38 +263,22 @@ class Transport:
                 sending.timer.cancel()
         return without_answer(Outcome.ANSWER_TIMEOUT, sent=True, detail=f"after {timeout_s:g} s")
 
-    async def _exchange(
-        self,
-        method: str,
-        url: URL,
-        headers: Mapping[str, str],
-        sending: Sending,
-        timeout: ClientTimeout,  # noqa: ASYNC109 - aiohttp's, for the connection alone
-    ) -> RawAnswer:
-        assert self._session is not None, "the transport is used outside of its `async with`"
-        ask = partial(
-            self._session.request,
-            method,
-            url,
-            headers=headers,
-            data=sending,
-            timeout=timeout,
-            allow_redirects=False,
-        )
-        try:
-            response = await ask()
-        except ConnectionGoneError:
-            # The pool gave us a spoilt connection and has dropped it: nothing was written, and
-            # the gate was not asked.  Another one is tried, once.
-            response = await ask()
-        sending.answered = True
-        assert sending.sent_us is not None
-        return RawAnswer(
-            status=response.status,
-            headers=response.headers,
-            body=await _body_of(response),
-            sent_us=sending.sent_us,
-        )
+
+async def _exchange(ask: Callable[[], Awaitable[ClientResponse]], sending: Sending) -> RawAnswer:
+    """Write the request and read the answer; raises what aiohttp raises."""
+    try:
+        response = await ask()
+    except ConnectionGoneError:
+        # The pool gave us a spoilt connection and has dropped it: nothing was written, and the
+        # gate was not asked.  Another one is tried, once.
+        response = await ask()
+    assert sending.sent_us is not None
+    return RawAnswer(
+        status=response.status,
+        headers=response.headers,
+        body=await _body_of(response),
+        sent_us=sending.sent_us,
+    )
 
 
 @lru_cache(64)

@@ -4,18 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from jobs.pacing import Bucket
-from jobs.store.sqlite import rows
+from jobs.store.schema import bucket_text, bucket_value
 from jobs.store.sqlite.transaction import Snapshot, Transaction
 
 T = TypeVar("T")
 
-_BUCKET: Final = f"{rows.BUCKETS} WHERE key = ?"
-_SET: Final = "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ALL: Final = "SELECT key, body FROM buckets"
+_ONE: Final = "SELECT body FROM buckets WHERE key = ?"
+_SET: Final = "INSERT OR REPLACE INTO buckets(key, body) VALUES (?, ?)"
 
 
 def buckets(snapshot: Snapshot) -> Mapping[str, Bucket]:
     """See `OperatorStore.buckets`."""
-    return {row[0]: rows.bucket(row) for row in snapshot.rows(rows.BUCKETS)}
+    return {key: bucket_value(body) for key, body in snapshot.rows(_ALL)}
 
 
 def update(
@@ -26,9 +27,9 @@ def update(
     """See `LimitStore.update_buckets`; the write lock is the lock of every row."""
     found = {}
     for key in keys:
-        row = transaction.row(_BUCKET, (key,))
+        row = transaction.row(_ONE, (key,))
         if row is not None:
-            found[key] = rows.bucket(row)
+            found[key] = bucket_value(row[0])
     changed, answer = change(found, transaction.now_us)
-    transaction.each(_SET, (rows.bucket_cells(key, new) for key, new in changed.items()))
+    transaction.each(_SET, ((key, bucket_text(new)) for key, new in changed.items()))
     return answer

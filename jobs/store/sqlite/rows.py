@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+import orjson
+
 from jobs.clock import MICROSECONDS
 from jobs.model import Job, JobId, JobRequest, Target, WorkerId
-from jobs.pacing import Bucket, Limit
 from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
 from jobs.store.schema import (
     REASONS,
@@ -133,41 +134,6 @@ def worker(row: Row) -> WorkerRow:
         lease_until_us=row[6],
         alive=bool(row[7]),
         jobs=row[8],
-    )
-
-
-BUCKETS: Final = """
-SELECT key, next_us, blocked_us, factor, eased_us, learned_count, learned_window_s,
-       learned_until_us
-  FROM buckets
-"""
-
-
-def bucket(row: Row) -> Bucket:
-    """Return the bucket of one row of BUCKETS."""
-    learned = None if row[5] is None else Limit(count=row[5], window_s=row[6])
-    return Bucket(
-        next_us=row[1],
-        blocked_us=row[2],
-        factor=row[3],
-        eased_us=row[4],
-        learned=learned,
-        learned_until_us=row[7],
-    )
-
-
-def bucket_cells(key: str, wanted: Bucket) -> tuple[Any, ...]:
-    """Return the row of *wanted* in the order of BUCKETS."""
-    learned = wanted.learned
-    return (
-        key,
-        wanted.next_us,
-        wanted.blocked_us,
-        wanted.factor,
-        wanted.eased_us,
-        None if learned is None else learned.count,
-        None if learned is None else learned.window_s,
-        wanted.learned_until_us,
     )
 
 

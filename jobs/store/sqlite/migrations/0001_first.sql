@@ -155,13 +155,9 @@ CREATE TABLE counts (
   PRIMARY KEY (state, reason)
 ) STRICT, WITHOUT ROWID;
 
+-- The limiter's rows, as JSON: only `jobs.pacing` reads and writes what is inside.
+-- body is JSON: the limiter's rule grows new fields, and no query looks into it.
 CREATE TABLE buckets (
   key TEXT PRIMARY KEY,
-  next_us INTEGER NOT NULL,
-  blocked_us INTEGER NOT NULL,
-  factor REAL NOT NULL,
-  eased_us INTEGER NOT NULL,
-  learned_count INTEGER,
-  learned_window_s REAL,
-  learned_until_us INTEGER NOT NULL
+  body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,172 @@
+"""`plugwave enqueue`: one result line for each record, and an exit code that says it all."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.running import Cli
+from worker.cli.enqueue import exit_code
+
+
+def a_line(pool: str = "pool-a", key: str | None = None, **more: Any) -> str:
+    """Return one line of a file."""
+    request: dict[str, Any] = {
+        "project_id": "p1",
+        "pool_name": pool,
+        "plugin": {"name": "volcano", "version": "1.15.8"},
+        **more,
+    }
+    return json.dumps(request if key is None else {**request, "idempotency_key": key})
+
+
+def write(cli: Cli, *lines: str, name: str = "jobs.jsonl") -> str:
+    """Write a file of records and return its path."""
+    path = cli.folder / name
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return str(path)
+
+
+MIXED = (
+    a_line("pool-a", "k"),
+    a_line("pool-a", "k"),
+    a_line("pool-b", "k"),
+    '{"project_id": "p1", "pool_nme": "x"}',
+)
+
+
+def test_each_record_has_one_line(cli: Cli) -> None:
+    """Number, verdict, job, and what is wrong with the place of it."""
+    ran = cli("enqueue", write(cli, *MIXED))
+
+    assert ran.lines[:2] == ["1 created job-1", "2 duplicate job-1"]
+    assert ran.lines[2] == (
+        "3 conflict job-1 the idempotency key 'k' was used before with other content, by job-1 "
+        "(use a new key for new content)"
+    )
+    assert ran.lines[3].startswith("4 invalid line 4:22: unknown field 'pool_nme'")
+    assert "did you mean 'pool_name'?" in ran.lines[3]
+    assert ran.code == 2
+    assert "1 created, 1 duplicate, 1 conflict, 1 invalid" in ran.err
+    assert "\x1b" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"), [(MIXED[:2], 0), (MIXED[:3], 7), (MIXED, 2), ((MIXED[3],), 2), ((), 0)]
+)
+def test_the_exit_code_is_the_worst_that_happened(
+    cli: Cli, lines: tuple[str, ...], code: int
+) -> None:
+    """Invalid goes before conflict; created and duplicate are both fine."""
+    assert cli("enqueue", write(cli, *lines)).code == code
+
+
+def test_no_records_at_all_are_no_failure() -> None:
+    """An empty file leaves nothing to do."""
+    assert exit_code({}) == 0
+
+
+def test_json_is_one_document_without_the_records_themselves(cli: Cli) -> None:
+    """Programs get every result; inputs, which may be secrets, are not repeated."""
+    secret = a_line(plugin={"name": "volcano", "inputs": {"password": "s3cret-value"}})
+
+    ran = cli("enqueue", write(cli, secret, MIXED[3]), "-o", "json")
+
+    first, second = ran.document["results"]
+    assert first == {"number": 1, "line": 1, "verdict": "created", "job": "job-1", "problems": []}
+    assert (second["verdict"], second["problems"][0]["column"]) == ("invalid", 22)
+    assert "s3cret-value" not in ran.out + ran.err
+
+
+def test_ndjson_is_one_object_a_line(cli: Cli) -> None:
+    """Results can be read while the file is being taken in."""
+    ran = cli("enqueue", write(cli, a_line("a"), a_line("b")), "-o", "ndjson")
+
+    assert [json.loads(line)["job"] for line in ran.lines] == ["job-1", "job-2"]
+
+
+def test_name_prints_the_jobs_there_are(cli: Cli) -> None:
+    """The output can be handed to the next command."""
+    ran = cli("enqueue", write(cli, *MIXED), "-o", "name")
+
+    assert ran.lines == ["job-1", "job-1"]
+
+
+def test_records_come_from_standard_input_too(cli: Cli) -> None:
+    """A dash reads the pipe."""
+    ran = cli("enqueue", "-", stdin=a_line().encode())
+
+    assert (ran.code, ran.lines) == (0, ["1 created job-1"])
+
+
+def test_resume_goes_on_where_an_earlier_run_stopped(cli: Cli) -> None:
+    """What was taken in is passed over, not queued again."""
+    path = write(cli, a_line("a"), a_line("b"))
+    cli("enqueue", path)
+
+    ran = cli("enqueue", path, "--resume")
+
+    assert ran.lines == []
+    assert "2 taken in before" in ran.err
+
+
+def test_resume_needs_a_file(cli: Cli) -> None:
+    """A pipe has no place to go on from, and says so."""
+    ran = cli("enqueue", "-", "--resume", pipe=a_line().encode())
+
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        2,
+        "error[CONF-01]: --resume needs a file that can be read twice",
+    )
+
+
+def test_a_file_that_is_not_there_leaves_with_2(cli: Cli) -> None:
+    """A typo in the path makes no store and no job."""
+    ran = cli("enqueue", "none.jsonl")
+
+    assert (ran.code, ran.err.split("]")[0]) == (2, "error[JOB-01")
+    assert not cli.store_path.exists()
+
+
+def test_rejects_can_be_mended_and_handed_in_again(cli: Cli) -> None:
+    """What was not taken in stands in a file of its own, readable for its owner alone."""
+    rejects = cli.folder / "rejects.jsonl"
+
+    cli("enqueue", write(cli, *MIXED), "--rejects", str(rejects))
+
+    kept = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert ["_problem" in one for one in kept] == [True, True]
+    assert rejects.stat().st_mode & 0o777 == 0o600
+
+
+def test_rejects_never_overwrite_the_file_that_is_read(cli: Cli) -> None:
+    """A slip of the hand does not destroy the input."""
+    path = write(cli, a_line())
+
+    ran = cli("enqueue", path, "--rejects", path)
+
+    assert ran.code == 2
+    assert json.loads((cli.folder / "jobs.jsonl").read_text())
+
+
+def test_csv_is_known_by_its_name(cli: Cli) -> None:
+    """A table from a spreadsheet is taken as it is."""
+    path = write(cli, "project_id,pool_name,plugin.name", "p1,pool-a,volcano", name="jobs.csv")
+
+    assert cli("enqueue", path).lines == ["1 created job-1"]
+
+
+def test_a_key_belongs_to_its_source(cli: Cli) -> None:
+    """Two programs may use the same key for different things."""
+    path = write(cli, a_line(key="k"))
+    cli("enqueue", path, "--source", "one")
+
+    assert cli("enqueue", path, "--source", "two").lines == ["1 created job-2"]
+
+
+def test_problems_from_a_hostile_file_cannot_drive_the_terminal(cli: Cli) -> None:
+    """A field name full of escape sequences is shown, not obeyed."""
+    ran = cli("enqueue", write(cli, '{"\\u001b[2J": 1}'))
+
+    assert ran.code == 2
+    assert "\x1b" not in ran.out
