@@ -153,11 +153,6 @@ class Recap:
     causes: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def total(self) -> int:
-        """How many jobs ended."""
-        return sum(self.ended.values())
-
-    @property
     def bad(self) -> int:
         """How many of them failed or could not be told."""
         return sum(self.ended.get(state, 0) for state in BAD_STATES)
@@ -166,11 +161,6 @@ class Recap:
     def exit_code(self) -> int:
         """What `plugwave work` leaves with when nothing else decides it."""
         return EXIT_PARTIAL if self.bad else EXIT_DONE
-
-    def counted(self) -> str:
-        """Return the counts in words: ``57 succeeded, 1 unchanged, 2 failed``."""
-        told = [f"{self.ended[state]} {state}" for state in FINAL_ORDER if self.ended.get(state)]
-        return ", ".join(told) or "no job"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recap as it appears in JSON."""

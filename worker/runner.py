@@ -151,6 +151,7 @@ class Runner:
         log.info("worker.started", worker=self._info.name, id=worker, slots=self._limits.slots)
         fenced = False
         try:
+            await self._rescue_once()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._lease.keep, name="heartbeat")
                 tasks.start_soon(self._rescue, name="rescue")
@@ -176,13 +177,17 @@ class Runner:
     async def _rescue(self) -> None:
         """Find dead workers, and report what they left unreported."""
         while True:
-            freed = await self._store.rescue(grace_s=self._limits.rescue_grace_s)
-            for job in freed:
-                log.info("job.recovered", job=job_name(job), worker=self._info.name)
-            await self._reporter.adopt()
-            if freed:
-                self._wake.set()
             await self._clock.sleep(RESCUE_EVERY_S)
+            await self._rescue_once()
+
+    async def _rescue_once(self) -> None:
+        freed = await self._store.rescue(grace_s=self._limits.rescue_grace_s)
+        for job in freed:
+            log.info("job.recovered", job=job_name(job), worker=self._info.name)
+        await self._reporter.adopt()
+        if freed:
+            self._claim_at = 0.0
+            self._wake.set()
 
     async def _work(self) -> None:
         """Claim and step until there is a reason to end, then drain."""
@@ -222,7 +227,9 @@ class Runner:
     def _may_claim(self) -> bool:
         """Whether a claim may find something: it is a write, so it is not made in vain."""
         now = self._clock.monotonic()
-        return now >= self._claim_at or (now >= self._look_at and self._store.changed())
+        if now >= self._look_at and self._store.changed():
+            self._claim_at = now
+        return now >= self._claim_at
 
     async def _claim(self) -> None:
         """Fill the hand, and set when to look again."""

@@ -36,7 +36,7 @@ def test_every_fault_is_survived(tmp_path: Path) -> None:
 
 def test_a_killed_worker_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """Killed at random moments, it goes on within a second; each job has exactly one result."""
-    size = Size(jobs=60, rate=60, faults=0.1, seed=2, throttles=0, undone=1)
+    size = Size(jobs=60, rate=60, faults=0.2, seed=2, throttles=0, undone=1)
 
     outcome = trials.kills(tmp_path, size, count=8, life_s=(0.02, 0.5))
 

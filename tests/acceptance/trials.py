@@ -8,7 +8,7 @@ run small ones; `python -m tests.acceptance.run` and the soak tests run them in 
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.acceptance.checker import Violation, violations
-from tests.acceptance.evidence import Evidence, Figures, figures, parse_lines, place
-from tests.acceptance.harness import Cloud, HarnessError, Plugwave, Worker
+from tests.acceptance.evidence import Evidence, Figures, Place, figures, parse_lines, place
+from tests.acceptance.harness import Cloud, HarnessError, Plugwave
 from tests.acceptance.scenario import Scenario, make_scenario
 
 RECOVERY_S: Final = 1.0
@@ -27,7 +27,16 @@ ENOUGH_TO_DO: Final = 10
 """Untouched pools that must be left for a restart to be judged by its first request."""
 
 STARTING_S: Final = 0.8
-"""Every fifth kill comes so soon that the worker is still importing, or just begins."""
+"""Longest life of a worker that is killed while it imports or just begins."""
+
+JUST_AFTER_S: Final = (0.0, 0.02)
+"""How soon after the event it waits for a kill follows: a commit takes some milliseconds."""
+
+KILL_FAULTS: Final = (
+    *("pause-then-effect", "effect-then-pause", "reset-late", "reset-done", "reset-undone"),
+    *("500-done", "504-late", "read-500", "read-reset", "read-stale", "read-wrong-type"),
+)
+"""Faults of the kill trial: more of those whose effect a restarted worker may look for too early."""
 
 CLAIMED_BEFORE_S: Final = 0.5
 """A job claimed before the signal to drain may ask about its pool for the first time after it."""
@@ -130,25 +139,19 @@ def faults(folder: Path, size: Size) -> Outcome:
 
 
 def kills(folder: Path, size: Size, *, count: int, life_s: tuple[float, float]) -> Outcome:
-    """Kill a worker *count* times at random moments, then let the last one finish.
+    """Kill a worker *count* times at every kind of moment, then let the last one finish.
 
     Args:
         folder: Where files go.
         size: Of the trial.
-        count: How many kills.
-        life_s: Shortest and longest life after a worker's first request; every fifth kill
-            comes while the worker still starts.
+        count: How many kills; their kinds take turns, see `_wait_for_moment`.
+        life_s: Shortest and longest life after the first request, where that is random.
     """
     dice = random.Random(f"kills {size.seed}")
-    with stage(folder, size) as on:
+    with stage(folder, size, "--only", ",".join(KILL_FAULTS)) as on:
         for number in range(count):
-            arrived = on.cloud.arrived()
             worker = on.plugwave.start_worker()
-            if number % 5 == 4:
-                lives = dice.uniform(0.0, STARTING_S)
-            else:
-                _await_first_request(on, worker, arrived)
-                lives = dice.uniform(*life_s)
+            lives = _wait_for_moment(on, number, dice, life_s)
             if worker.ended_within(lives):
                 break
             worker.kill()
@@ -193,11 +196,58 @@ def drain(folder: Path, size: Size, *, after: Mapping[int, int]) -> Outcome:
         return on.outcome("drain", drains_s=drains, found=found)
 
 
-def _await_first_request(on: Stage, worker: Worker, arrived: int) -> None:
-    """Wait for a request beyond those that had arrived; near the end there may be none due."""
-    if worker.process.poll() is None:
-        with suppress(HarnessError):
-            on.cloud.wait_for_requests(arrived + 1, within_s=4.0)
+def _wait_for_moment(
+    on: Stage, number: int, dice: random.Random, life_s: tuple[float, float]
+) -> float:
+    """Wait for the moment before kill *number*; return the seconds that are left to it.
+
+    In turn: right after a send has arrived, right after a look at a settled plug-in was
+    answered, at random, while the worker still starts, at random.
+    """
+    kind = number % 5
+    if kind == 3:
+        return dice.uniform(0.0, STARTING_S)
+    watch = (_a_send, _a_last_look, _a_request, None, _a_request)[kind]
+    assert watch is not None
+    # Near the end of the work none may be due for a while; then any moment is as good.
+    with suppress(HarnessError):
+        on.cloud.wait_for(_New(watch, len(on.cloud.lines())), within_s=4.0)
+    return dice.uniform(*(life_s if watch is _a_request else JUST_AFTER_S))
+
+
+class _New:
+    """Whether a line after the first *start* ones is one that is waited for; looks at each once."""
+
+    def __init__(self, wanted: Callable[["_New", Mapping[str, Any]], bool], start: int) -> None:
+        self._wanted = wanted
+        self._start = start
+        self._next = 0
+        self.settled: set[Place] = set()
+        self.reads: dict[int, Place] = {}
+
+    def __call__(self, record: Sequence[Mapping[str, Any]]) -> bool:
+        found = False
+        for line in record[self._next :]:
+            if line["kind"] == "settled":
+                self.settled.add(place(line))
+            elif line["kind"] == "request" and line["method"] == "GET":
+                self.reads[line["request"]] = place(line)
+            found = found or (self._next >= self._start and self._wanted(self, line))
+            self._next += 1
+        return found
+
+
+def _a_request(_: _New, line: Mapping[str, Any]) -> bool:
+    return bool(line["kind"] == "request")
+
+
+def _a_send(_: _New, line: Mapping[str, Any]) -> bool:
+    return bool(line["kind"] == "request" and line["method"] != "GET")
+
+
+def _a_last_look(known: _New, line: Mapping[str, Any]) -> bool:
+    """Whether it is the answer to a read that may show a worker that its job has succeeded."""
+    return line["kind"] == "answer" and known.reads.get(line["request"]) in known.settled
 
 
 def _restarts(on: Stage) -> list[Restart]:

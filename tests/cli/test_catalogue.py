@@ -1,5 +1,6 @@
 """The list of commands, and what merely listing them may cost."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,33 @@ def test_the_help_of_a_command_is_the_first_line_of_its_own_text(name: str, entr
     assert command.help is not None
     said = " ".join(command.help.split("\n\n")[0].split())
     assert said.startswith(entry.help.rstrip(".")), f"{said!r} is not {entry.help!r}"
+
+
+@pytest.mark.slow
+def test_completion_proposes_commands_and_imports_none() -> None:
+    """Pressing the tab key is answered at once."""
+    code = (
+        "import sys\n"
+        "from worker.cli.main import run\n"
+        "run([])\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    asked = {
+        "_PLUGWAVE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "plugwave jobs ",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == [f"plain,{name}" for name in COMMANDS["jobs"].commands or ()]
+    assert set(done.stderr.split()).isdisjoint(FORBIDDEN)
 
 
 @pytest.mark.slow

@@ -38,6 +38,7 @@ class Stream(io.StringIO):
         (True, {"TERM": "dumb"}, False, False),
         (True, {"NO_COLOR": "1"}, False, False),
         (True, {"NO_COLOR": ""}, False, True),
+        (True, {"PLUGWAVE_NO_COLOR": "1"}, False, False),
         (False, {"FORCE_COLOR": "1"}, False, True),
         (False, {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
         (True, {"FORCE_COLOR": "1"}, True, False),
@@ -66,6 +67,8 @@ def test_colour_is_decided_by_flag_then_variables_then_terminal(
         (True, True, {"TERM": "xterm", "CI": "true"}, Choices(), False),
         (True, True, {"TERM": "xterm"}, Choices(quiet=True), False),
         (True, True, {"TERM": "xterm"}, Choices(output="json"), False),
+        (True, True, {"TERM": "xterm"}, Choices(verbose=1), False),
+        (True, True, {"TERM": "xterm"}, Choices(log_format="json"), False),
     ],
 )
 def test_a_view_is_redrawn_only_where_a_person_looks_on(

@@ -256,7 +256,8 @@ async def test_a_drained_worker_leaves_with_the_signals_code(
         await process.enqueue(cloud.targets)
         running = await process.open("work")
         with anyio.fail_after(20):
-            while not cloud.installed(*cloud.targets[0]):  # noqa: ASYNC110 - another process has no event to wait for
+            while not cloud.installed(*cloud.targets[0]):
+                assert running.returncode is None
                 await anyio.sleep(0.05)
             running.send_signal(number)
             assert await running.wait() == code

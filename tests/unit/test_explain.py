@@ -163,8 +163,8 @@ def test_an_unknown_job_tells_when_the_late_read_may_happen_and_why() -> None:
     assert texts(told) == [
         "Send 1 left 10s ago and has no answer to trust; it may have taken effect.",
         (
-            "The read that proves something is in 1m 20s: until then the cloud may still act on the "
-            "send, so an earlier read proves nothing."
+            "The read that proves something is in 1m 20s: until then the cloud may still act on "
+            "the send, so an earlier read proves nothing."
         ),
     ]
     assert told.reasons[1].until_us == NOON_US + 80 * SECOND

@@ -127,14 +127,6 @@ def test_only_failed_and_unresolved_jobs_make_a_run_partial(state: JobState) -> 
     assert code == (3 if state in {JobState.FAILED, JobState.UNRESOLVED} else 0)
 
 
-def test_a_recap_counts_in_words() -> None:
-    """The counts stand good first, bad next, zeros left out."""
-    ended = {JobState.FAILED: 2, JobState.SUCCEEDED: 57, JobState.UNCHANGED: 1}
-
-    assert Recap(ended=ended).counted() == "57 succeeded, 1 unchanged, 2 failed"
-    assert Recap().counted() == "no job"
-
-
 def test_causes_are_counted_most_frequent_first() -> None:
     """The first cause is the one to mend first; a missing one is counted, too."""
     assert bad_causes(["b", "a", None, "b"]) == {"b": 2, "a": 1, "unknown": 1}

@@ -6,7 +6,6 @@ characters, so that no data can move the cursor or change colours.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,9 +18,6 @@ from jobs.states import JobState
 from worker.cli.choices import Choices
 from worker.cli.symbols import ASCII, UNICODE, Symbols
 from worker.cli.terminal import is_terminal, painted, takes_colour
-
-WIDTH: Final = 100
-"""Columns when the terminal's width is unknown."""
 
 COLOUR_OF: Final[Mapping[JobState, str]] = MappingProxyType(
     {
@@ -56,13 +52,8 @@ class Console:
         return ASCII if self.choices.ascii or not encoding.startswith("utf") else UNICODE
 
     @property
-    def width(self) -> int:
-        """Columns of the terminal, WIDTH when unknown."""
-        return shutil.get_terminal_size((WIDTH, 24)).columns
-
-    @property
     def live(self) -> bool:
-        """Whether a redrawn view is wanted: two terminals, no CI, a result for a person."""
+        """Whether a redrawn view is wanted: two terminals, no CI, and a person who wants it."""
         return (
             is_terminal(sys.stdout)
             and is_terminal(sys.stderr)
@@ -70,6 +61,9 @@ class Console:
             and not self._environ.get("CI")
             and not self.choices.quiet
             and not self.structured
+            # Whoever asks for more logs, or for logs in a form, wants to see the lines.
+            and not self.choices.verbose
+            and self.choices.log_format is None
         )
 
     def out(self, text: str = "") -> None:

@@ -195,7 +195,7 @@ def _tell(console: Console, ended: Ended, proof: Proof) -> int:
     if ended.error is not None:
         raise ended.error
     if ended.exit_code not in {0, EXIT_PARTIAL}:
-        return ended.exit_code  # left by a signal: there is nothing to prove yet
+        code = ended.exit_code  # left by a signal
     if console.structured:
         body = {"kind": "demo", **ended.recap.as_dict(), "proof": asdict(proof)}
         document(console, {**body, "exit_code": code})

@@ -8,12 +8,15 @@ import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from worker.cli.catalogue import EXIT_CODES, Entry
 from worker.cli.choices import OUTPUTS, Choices
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 WIDTH: Final = 100
 """Columns of help texts and of tables when the terminal's width is unknown."""
@@ -100,6 +103,17 @@ class LazyGroup(_WithGlobals, click.Group):
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem"]:
+        """Propose the commands by the catalogue, so that completion imports none of them."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - loaded when asked for
+
+        found = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in self._entries.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

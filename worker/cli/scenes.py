@@ -1,7 +1,7 @@
 """The demo's scenes as data: how the simulated cloud behaves, and how patient the worker is.
 
 Everything is quicker than in life, in the same proportions: a lost answer may still take
-effect for 1.5 s here, so the worker waits 4 s before it reads, as it waits 90 s in life.
+effect for 1 s here, so the worker waits 2 s before it reads, as it waits 90 s in life.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from worker.simulator import SimulatorOptions
 
 SEED: Final = 7
 PLUGIN: Final = "volcano"
-LATE_S: Final = 1.5
+LATE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +91,10 @@ def worker_settings(url: str, store: str) -> Settings:
                 "endpoint": url,
                 "auth": "none",
                 "rate": 40,
-                "settle": "4s",
+                "settle": "2s",
                 "request_timeout": "5s",
                 "poll_first": "1s",
-                "poll_max": "3s",
+                "poll_max": "2s",
                 "abnormal_grace": "2s",
                 "stale_after": "20s",
                 "missing_after": "10s",

@@ -24,7 +24,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 def takes_colour(stream: TextIO, choices: Choices, environ: Mapping[str, str]) -> bool:
     """Whether *stream* takes colours: flag, then NO_COLOR and FORCE_COLOR, then terminal."""
-    if choices.no_color or environ.get("NO_COLOR"):
+    if choices.no_color or environ.get("NO_COLOR") or environ.get("PLUGWAVE_NO_COLOR"):
         return False
     if environ.get("FORCE_COLOR"):
         return True

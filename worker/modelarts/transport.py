@@ -199,7 +199,7 @@ class Transport:
         )
         # No hidden repetition of a GET.  The attribute is what aiohttp's own test client sets;
         # were it to vanish, `_Request.send` still keeps a second writing off the wire.
-        self._session._retry_connection = True  # noqa: SLF001 - no public switch exists
+        self._session._retry_connection = False  # noqa: SLF001 - no public switch exists
         return self
 
     async def __aexit__(

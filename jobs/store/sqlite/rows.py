@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
-
 from jobs.clock import MICROSECONDS
 from jobs.model import Job, JobId, JobRequest, Target, WorkerId
 from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
