@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench soak lock clean
+.PHONY: help install demo test check format bench soak docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ bench: $(VENV)/.ready-dev ## measure, against a bare aiohttp loop in the same ru
 
 soak: $(VENV)/.ready-dev ## the long tests: full sizes, many kills
 	$(BIN)/python -m pytest -m soak --override-ini=addopts="-ra --import-mode=importlib -p no:anyio"
+
+docs: $(VENV)/.ready-dev ## rewrite the generated parts of the documentation
+	$(BIN)/python -m tests.docs.generated
 
 lock: $(BIN)/python ## renew the lock files (hashes only, no index addresses)
 	$(PIP) install uv

@@ -168,16 +168,17 @@ def _is_fresh(progress: Progress, plugin: PluginSeen, asked_us: int) -> bool:
     if asked_us < accepted_us and not late_enough and not progress.adopted:
         return False
     before = progress.before
-    if progress.adopted or progress.busy_seen:
+    dwelt = asked_us >= accepted_us + seconds_to_us(DWELL_S)
+    if not progress.checked and not progress.adopted:
+        # It may have been at its target all the time; a lagging read may show that again.
+        return dwelt
+    if progress.adopted or progress.busy_seen or before is None:
         return True
-    # What was never read before the send may have been at its target all the time.
-    if before is None:
-        return progress.checked or asked_us >= accepted_us + seconds_to_us(DWELL_S)
     if before.version != plugin.version or before.created_at != plugin.created_at:
         return True
     if progress.inputs and not contains(before.inputs, progress.inputs):
         return True
-    return asked_us >= accepted_us + seconds_to_us(DWELL_S)
+    return dwelt
 
 
 def _verdict(

@@ -36,7 +36,7 @@ def test_every_fault_is_survived(tmp_path: Path) -> None:
 
 def test_a_killed_worker_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """Killed at random moments, it goes on within a second; each job has exactly one result."""
-    size = Size(jobs=60, rate=60, faults=0.2, seed=2, throttles=0, undone=1)
+    size = Size(jobs=60, rate=60, faults=0.3, seed=2, throttles=0, undone=1)
 
     outcome = trials.kills(tmp_path, size, count=8, life_s=(0.02, 0.5))
 
@@ -81,7 +81,7 @@ def test_every_fault_is_survived_by_2000_jobs(tmp_path: Path, seed: int) -> None
 @pytest.mark.parametrize("seed", [21, 22])
 def test_a_worker_killed_30_times_works_off_500_jobs(tmp_path: Path, seed: int) -> None:
     """The same with 500 jobs and 30 kills."""
-    size = Size(jobs=500, rate=100, faults=0.2, seed=seed, within_s=300)
+    size = Size(jobs=500, rate=100, faults=0.3, seed=seed, within_s=300)
 
     outcome = trials.kills(tmp_path, size, count=30, life_s=(0.02, 0.9))
 

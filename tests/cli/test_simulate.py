@@ -148,11 +148,11 @@ def test_the_proof_is_told_in_sentences() -> None:
 @pytest.mark.slow
 def test_a_demo_goes_as_planned_without_an_account(cli: Cli) -> None:
     """Lost answers, throttling, broken pools: every job ends, nothing is changed twice."""
-    ran = cli("demo", "--pools", "12", "--projects", "3", "--speed", "100", "-o", "json", "-q")
+    ran = cli("demo", "--pools", "6", "--projects", "2", "--speed", "100", "-o", "json", "-q")
 
     assert ran.code == 0, ran.out
     body = ran.document
-    assert sum(body["ended"].values()) == 12
+    assert sum(body["ended"].values()) == 6
     assert (body["left"], body["proof"]["changed_twice"]) == (0, 0)
     assert body["proof"]["inputs_kept"] == body["proof"]["upgraded"] > 0
     assert list(cli.folder.iterdir()) == []

@@ -176,6 +176,7 @@ def test_a_plugin_that_was_never_read_before_must_dwell() -> None:
     blind = watching(checked=False, before=None)
 
     assert look(blind, TARGET, 6).event is None
+    assert looks(blind, (seen("Updating", WANTED), 6), (TARGET, 8)).event is None
     assert look(blind, TARGET, 10).event is JobEvent.SETTLED
 
 

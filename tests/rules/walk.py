@@ -93,7 +93,8 @@ class Walk:
         move = self._claimed()
         while self.job.state not in FINAL_STATES:
             self.steps += 1
-            late_us = self.deadline_us + seconds_to_us(SETTLE_S + 32 + 5 + 150)
+            over_us = max(self.deadline_us, self.faults_until_us)
+            late_us = over_us + seconds_to_us(SETTLE_S + 32 + 5 + 150)
             self._demand(self.now_us <= late_us, "it still runs long after its deadline")
             self._demand(self.steps < 5000, "it never ends")
             move = self._step(move)

@@ -1,0 +1,154 @@
+"""The parts of the documentation that are tables in the code, written from the code.
+
+    python -m tests.docs.generated        rewrites the marked parts in place
+
+A test compares the files with what this writes, so the documentation cannot say anything
+else than the program does.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from config.describing import settings_reference
+from config.events import EVENTS
+from jobs.causes import CAUSES
+from jobs.outcomes import ROWS
+from jobs.report import RESULT_KEYS
+from jobs.states import TRANSITIONS, JobState
+from worker.cli.catalogue import COMMANDS, EXIT_CODES, Entry
+
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+_PART: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; a pipe in a cell is escaped."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n"
+        for line in lines
+    )
+
+
+def decision_table() -> str:
+    """Every way in which a send can end, and what follows."""
+    return _table(
+        ("Row", "Outcome", "What happened", "What follows", "Whose trouble"),
+        (
+            (str(row.number), f"`{row.outcome}`", row.what, f"**{row.verdict}**", row.trouble.value)
+            for row in ROWS
+        ),
+    )
+
+
+def state_table() -> str:
+    """Every state with the moves that lead out of it."""
+    return _table(
+        ("State", "Leaves it", "To"),
+        (
+            (
+                f"`{state}`",
+                ", ".join(f"`{event}`" for event in moves) or "never",
+                ", ".join(dict.fromkeys(f"`{to}`" for to in moves.values())) or "final",
+            )
+            for state, moves in TRANSITIONS.items()
+        ),
+    )
+
+
+def cause_table() -> str:
+    """Every cause with its class and remedy."""
+    return _table(
+        ("Cause", "Class", "What it is", "Likely", "Do", "A retry can help"),
+        (
+            (f"`{one.word}`", one.cause_class, one.title, one.likely, one.do, one.retry)
+            for one in CAUSES.values()
+        ),
+    )
+
+
+def settings_table() -> str:
+    """Every setting."""
+    return _table(
+        ("Key", "Variable", "Default", "Meaning"),
+        (
+            (f"`{one.key}`", f"`{one.variable}`", f"`{one.default}`", one.meaning)
+            for one in settings_reference()
+        ),
+    )
+
+
+def _commands(entries: dict[str, Entry], prefix: str = "plugwave") -> Iterable[Sequence[str]]:
+    for name, entry in entries.items():
+        if entry.commands is None:
+            yield (f"`{prefix} {name}`", entry.help)
+        else:
+            yield from _commands(dict(entry.commands), f"{prefix} {name}")
+
+
+def command_table() -> str:
+    """Every command."""
+    return _table(("Command", "What it does"), _commands(dict(COMMANDS)))
+
+
+def exit_table() -> str:
+    """Every exit code."""
+    return _table(
+        ("Exit", "Meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())
+    )
+
+
+def event_table() -> str:
+    """Every log event."""
+    return _table(
+        ("Event", "Level", "Meaning"),
+        (
+            (f"`{name}`", ", ".join(sorted(event.levels)), event.meaning)
+            for name, event in EVENTS.items()
+        ),
+    )
+
+
+def result_keys() -> str:
+    """The keys of the canonical line."""
+    keys = " ".join(("ts", "level", "event", *RESULT_KEYS))
+    return f"```\n{keys}\n```\n"
+
+
+def final_states() -> str:
+    """The final states in one line."""
+    finals = ", ".join(f"`{state}`" for state in JobState if not TRANSITIONS[state])
+    return f"Final states: {finals}.\n"
+
+
+PARTS: Final = MappingProxyType[str, Callable[[], str]](
+    {
+        "decision-table": decision_table,
+        "states": state_table,
+        "final-states": final_states,
+        "causes": cause_table,
+        "settings": settings_table,
+        "commands": command_table,
+        "exit-codes": exit_table,
+        "log-events": event_table,
+        "result-keys": result_keys,
+    }
+)
+
+
+def rewritten(text: str) -> str:
+    """Return *text* with every marked part as the code has it now."""
+    return _PART.sub(lambda part: f"{part[1]}{PARTS[part[2]]()}{part[4]}", text)
+
+
+def main() -> None:
+    """Rewrite the documentation in place."""
+    for path in sorted(DOCS.glob("*.md")):
+        path.write_text(rewritten(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
