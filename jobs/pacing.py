@@ -152,7 +152,7 @@ def believable(pace: Pace, bucket: Bucket, now_us: int) -> Bucket:
     window_us = seconds_to_us((limit.window_s + pace.jitter_s) * bucket.factor)
     if bucket.blocked_us > now_us + seconds_to_us(MAX_PAUSE_S):
         bucket = replace(bucket, blocked_us=0, eased_us=now_us)
-    ahead_us = max(seconds_to_us(MAX_AHEAD_S), window_us)
+    ahead_us = seconds_to_us(MAX_AHEAD_S) + window_us
     if bucket.next_us > max(now_us, bucket.blocked_us) + ahead_us:
         bucket = replace(bucket, next_us=now_us + window_us, gap_us=0, gap_end_us=0)
     return bucket

@@ -22,6 +22,7 @@ from worker.limiter import Limiter
 from worker.modelarts.client import ModelArtsClient
 from worker.modelarts.faults import NotSendableError
 from worker.modelarts.models import plugin_body
+from worker.modelarts.outcomes_of_exceptions import answer_of_exception
 from worker.modelarts.urls import Urls
 
 
@@ -42,7 +43,10 @@ class ModelArtsCloud:
         self, target: Target, wish: PluginWish, *, gate: Gate, timeout_s: float
     ) -> Answer:
         """Send the install or upgrade; *wish* carries the full inputs."""
-        body = plugin_body(wish.name, version=wish.version, inputs=wish.inputs)
+        try:
+            body = plugin_body(wish.name, version=wish.version, inputs=wish.inputs)
+        except NotSendableError as error:
+            return answer_of_exception(error, sent=False)
         return await self._client.create(self._at(target), body, gate=gate, timeout_s=timeout_s)
 
     async def list_plugins(
@@ -65,7 +69,11 @@ class ModelArtsCloud:
             return Offered(versions=())
         return Offered(
             versions=[one.version for one in template.versions],
-            defaults={one.version: one.default_inputs or {} for one in template.versions},
+            defaults={
+                one.version: one.default_inputs
+                for one in template.versions
+                if one.default_inputs is not None
+            },
         )
 
     def _at(self, target: Target) -> Target:

@@ -251,13 +251,12 @@ def _after_offers(job: Job, offered: Offered, now_us: int) -> Move:
         progress = replace(progress, version=offered.versions[0])
         if sighting(progress.before, progress.version, _wanted_inputs(job)) is Sighting.TARGET:
             return _already_there(progress, progress.before, now_us)
-    if wish.base is InputsBase.TEMPLATE and progress.version not in offered.versions:
+    if wish.base is InputsBase.TEMPLATE and progress.version not in offered.defaults:
         return failed(
             progress,
             JobEvent.REFUSED,
             causes.NOT_OFFERED,
-            f"{wish.name} {progress.version} is not offered for this pool, so its defaults "
-            "are not known",
+            f"the template tells no default inputs of {wish.name} {progress.version}",
         )
     return _compose(wish, progress, offered.defaults.get(progress.version or "", {}))
 

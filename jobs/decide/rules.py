@@ -69,7 +69,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """What a template offers this pool: versions newest first, and default inputs by version."""
+    """What a template offers this pool.
+
+    Versions are newest first; ``defaults`` has the default inputs of those versions for
+    which the template tells them.
+    """
 
     versions: Sequence[str]
     defaults: Mapping[str, Inputs] = field(default_factory=dict, repr=False)

@@ -42,13 +42,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _trials(told: argparse.Namespace) -> Mapping[str, Callable[[Path], Outcome]]:
     """Return each trial as a call that takes its folder."""
 
-    def size(jobs: int, share: float = 1.0) -> Size:
+    def size(jobs: int, share: float = 1.0, slots: int = 256) -> Size:
         return Size(
             jobs=jobs,
             rate=told.rate,
             faults=told.faults * share,
             seed=told.seed,
             throttles=told.throttles,
+            slots=slots,
             within_s=told.within,
         )
 
@@ -62,7 +63,7 @@ def _trials(told: argparse.Namespace) -> Mapping[str, Callable[[Path], Outcome]]
             folder, size(told.kill_jobs), count=told.kills, life_s=life_s
         ),
         "two-workers": lambda folder: trials.two_workers(
-            folder, size(told.kill_jobs), stop_s=8.0, after=4 * told.rate
+            folder, size(told.kill_jobs, slots=64), stop_s=8.0, after=4 * told.rate
         ),
         "drain": lambda folder: trials.drain(folder, size(told.kill_jobs, 0.0), after=after),
     }

@@ -38,8 +38,8 @@ PROJECT: Final = "p1"
 DNS: Final = "node-local-dns"
 DEFAULTS: Final = {"custom": {"ndots": "5", "search": ""}, "flavor": {"name": "HA"}}
 CUSTOM: Final = {"custom": {"ndots": "8", "search": "x"}, "flavor": {"name": "HA"}}
-LATE_S: Final = 0.2
-PAUSE_S: Final = 0.15
+LATE_S: Final = 0.12
+PAUSE_S: Final = 0.12
 SETTLE_S: Final = 0.1
 
 

@@ -56,6 +56,9 @@ class Size:
     seed: int = 1
     throttles: int = 2
     undone: int = 2
+    slots: int = 256
+    """Jobs a worker may have in hand; few enough, and a second worker finds some too."""
+
     within_s: float = 120.0
     """How long one process may take to work the queue off."""
 
@@ -123,10 +126,11 @@ def stage(folder: Path, size: Size, *options: str) -> Iterator[Stage]:
     state, jobs = scenario.write(folder)
     told = {"seed": size.seed, "faults": size.faults, "throttles": size.throttles}
     told["undone"] = size.undone
+    settings = {"PLUGWAVE_WORKER__SLOTS": str(size.slots)}
     command = [part for name, value in told.items() for part in (f"--{name}", str(value))]
     with (
         Cloud(folder, state, *command, "--limit", str(size.rate), *options) as cloud,
-        Plugwave(folder, cloud.endpoint, size.rate) as plugwave,
+        Plugwave(folder, cloud.endpoint, size.rate, settings) as plugwave,
     ):
         plugwave.enqueue(jobs)
         yield Stage(cloud=cloud, plugwave=plugwave, scenario=scenario, begun=time.monotonic())

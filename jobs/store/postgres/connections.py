@@ -117,13 +117,16 @@ class Connections:
                 if not is_lost(error):
                     raise told from None
                 tries += 1
-                wait_s = backoff_s(tries, self._rng)
-                if self.clock.monotonic() + wait_s > until:
+                if self.clock.monotonic() >= until:
                     raise told from None
-                await self.clock.sleep(wait_s)
+                await self.pause(tries)
             else:
                 self._server_pids.add(wire.server_pid)
                 return wire
+
+    async def pause(self, tries: int) -> None:
+        """Wait after that many tries that failed."""
+        await self.clock.sleep(backoff_s(tries, self._rng))
 
     async def connect_once(self) -> Wire:
         """Open one connection that nobody lends or takes back."""

@@ -32,13 +32,10 @@ class Wire:
 
     def __init__(self, connection: Any) -> None:  # noqa: ANN401 - the driver has no types
         self._connection = connection
+        self.server_pid: int = connection.get_server_pid()
+        """The server's process for this connection."""
         self.writer = UUID(bytes=secrets.token_bytes(16))
         self.number = 0
-
-    @property
-    def server_pid(self) -> int:
-        """The server's process for this connection."""
-        return int(self._connection.get_server_pid())
 
     def is_usable(self) -> bool:
         """Whether it is open and stands in no transaction."""

@@ -1,0 +1,126 @@
+"""What a call may do inside one transaction.
+
+History and counters are gathered in memory and written just before COMMIT, in two statements
+whatever the number of jobs; counters last, because others wait for their rows.
+
+Locks are taken in one order everywhere, so that transactions do not wait in a circle: the
+worker's row, idempotency keys, pools by id, jobs by id, counters by place.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final, final
+
+from jobs.clock import Clock
+from jobs.model import JobRequest
+from jobs.states import JobState
+from jobs.store.postgres.wire import Row, Wire
+from jobs.store.schema import STATE_CODES
+
+Place = tuple[int, int]
+"""The codes of a job's state and of the reason why it waits, 0 for none."""
+
+NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""The database's clock: the only one that all machines share."""
+
+_NOW: Final = f"SELECT {NOW}"
+
+_ADD_EVENTS: Final = """
+INSERT INTO plugwave.events(job, project, at_us, event, state, data)
+SELECT job, project, at_us, event, state, data
+  FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::smallint[], $6::text[])
+       WITH ORDINALITY AS u(job, project, at_us, event, state, data, n)
+ ORDER BY n
+"""
+_EVENT_COLUMNS: Final = ("job", "project", "at_us", "event", "state", "data")
+_ADD_COUNTS: Final = """
+INSERT INTO plugwave.counts AS c (slot, state, reason, jobs)
+SELECT $1, state, reason, jobs
+  FROM unnest($2::smallint[], $3::smallint[], $4::bigint[]) AS u(state, reason, jobs)
+ ORDER BY state, reason
+ON CONFLICT (slot, state, reason) DO UPDATE SET jobs = c.jobs + excluded.jobs
+"""
+
+COPY_FROM: Final = 64
+"""From this many rows on, COPY is cheaper than an INSERT."""
+
+SLOTS: Final = 16
+"""How many rows each counter is spread over."""
+
+MOST_REMEMBERED: Final = 20_000
+"""Entries in one memory before it starts anew; some 10 MB at most."""
+
+
+def columns(rows: Sequence[Row], width: int) -> list[list[Any]]:
+    """Return rows as columns, which is how a set of rows becomes arrays for one statement."""
+    if not rows:
+        return [[] for _ in range(width)]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+@final
+class Memory:
+    """What one store object remembers of rows that never change."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
+        """Which row of each counter this process changes."""
+        self.projects: dict[str, int] = {}
+        self.specs: dict[bytes, int] = {}
+        self.requests: dict[int, JobRequest] = {}
+        """Requests of jobs in hand, so that a move need not read them again."""
+        self.last_project = 0
+        """The project that was served last; claims go on after it."""
+
+    def bound(self) -> None:
+        """Start a memory anew that has grown too large."""
+        for memory in (self.projects, self.specs, self.requests):
+            if len(memory) > MOST_REMEMBERED:
+                memory.clear()
+
+
+@final
+class Transaction:
+    """One transaction on one connection; thrown away and begun anew when it must be repeated."""
+
+    def __init__(self, wire: Wire, memory: Memory, now_us: int, fixed: Clock | None) -> None:
+        self.wire = wire
+        self.memory = memory
+        self.now_us = now_us
+        """The store's time when the transaction began."""
+        self._fixed = fixed
+        self._events: list[Row] = []
+        self._counts: defaultdict[Place, int] = defaultdict(int)
+
+    async def read_now_us(self) -> int:
+        """Return the store's time of this instant; it may be later than `now_us`."""
+        if self._fixed is not None:
+            return self._fixed.now_us()
+        return int(await self.wire.value(_NOW))
+
+    def happened(
+        self, job: int, project: int, event: str, state: JobState, data: str | None = None
+    ) -> None:
+        """Append to the job's history; *state* is the one it has now."""
+        self._events.append((job, project, self.now_us, event, STATE_CODES[state], data))
+
+    def moved(self, old: Place | None, new: Place, jobs: int = 1) -> None:
+        """Count jobs over from one place to another; from None when they are new."""
+        if old is not None:
+            self._counts[old] -= jobs
+        self._counts[new] += jobs
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something was told that others may wait for."""
+        return bool(self._events)
+
+    async def flush(self) -> None:
+        """Write what was gathered."""
+        if len(self._events) >= COPY_FROM:
+            await self.wire.copy("events", _EVENT_COLUMNS, self._events)
+        elif self._events:
+            await self.wire.rows(_ADD_EVENTS, *columns(self._events, 6))
+        changed = [(*place, jobs) for place, jobs in self._counts.items() if jobs]
+        if changed:
+            await self.wire.rows(_ADD_COUNTS, self.memory.slot, *columns(changed, 3))
