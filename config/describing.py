@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from config.keys import Key, all_keys, variable_of
-from config.loading import Loaded
+from config.fields import is_duration
+from config.keys import Key, all_keys, profile_keys, variable_of
+from config.loading import DEFAULT, Loaded
 from config.masking import mask_text
-from config.settings import is_duration
 
 HIDDEN: Final = "set, not shown"
 NONE: Final = "none"
@@ -51,7 +51,19 @@ def describe(loaded: Loaded) -> list[Row]:
         else:
             text = value_text(key, value)
             rows.append(Row(key=key.name, value_text=text, origin=loaded.origins[key.name]))
-    return rows
+    return rows + _profile_rows(loaded)
+
+
+def _profile_rows(loaded: Loaded) -> list[Row]:
+    return [
+        Row(
+            key=key.name,
+            value_text=value_text(key, getattr(profile, key.path[2])),
+            origin=loaded.origins.get(key.name, DEFAULT),
+        )
+        for name, profile in sorted(loaded.settings.profiles.items())
+        for key in profile_keys(name)
+    ]
 
 
 def settings_reference() -> list[Reference]:
@@ -63,7 +75,7 @@ def settings_reference() -> list[Reference]:
             default=_default_text(key),
             meaning=" ".join((key.field.description or "").split()),
         )
-        for key in all_keys().values()
+        for key in (*all_keys().values(), *profile_keys("NAME"))
     ]
 
 

@@ -2,7 +2,9 @@
 
 A key is written ``cloud.rate`` in files and on pages and ``PLUGWAVE_CLOUD__RATE`` in the
 environment.  ``cloud.endpoints`` is the one key with names of its own below it:
-``cloud.endpoints.cn-north-4`` is ``PLUGWAVE_CLOUD__ENDPOINTS__CN_NORTH_4``.
+``cloud.endpoints.cn-north-4`` is ``PLUGWAVE_CLOUD__ENDPOINTS__CN_NORTH_4``.  ``profiles`` is
+the one section with names of its own: ``profiles.prod.region`` is
+``PLUGWAVE_PROFILES__PROD__REGION``.
 """
 
 import difflib
@@ -15,6 +17,7 @@ from typing import Final, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from config.profiles import PROFILES, ProfileSettings
 from config.settings import sections
 
 KeyPath = tuple[str, ...]
@@ -69,6 +72,14 @@ def all_keys() -> Mapping[KeyPath, Key]:
     )
 
 
+def profile_keys(name: str) -> list[Key]:
+    """Return the keys of the profile *name*."""
+    return [
+        Key(path=(PROFILES, name, key), field=field, secret=False, keyed=False)
+        for key, field in ProfileSettings.model_fields.items()
+    ]
+
+
 def _mentions(annotation: object, wanted: type) -> bool:
     if annotation is wanted or get_origin(annotation) is wanted:
         return True
@@ -77,6 +88,8 @@ def _mentions(annotation: object, wanted: type) -> bool:
 
 def find_key(path: KeyPath) -> Key | None:
     """Return the key that *path* sets, itself or by a name below it; None if there is none."""
+    if path[0] == PROFILES and len(path) == 3:
+        return next((key for key in profile_keys(path[1]) if key.path == path), None)
     key = all_keys().get(path)
     if key is not None:
         return key

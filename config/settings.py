@@ -12,51 +12,34 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 import platformdirs
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from config.addresses import (
     StoreEngine,
-    checked_endpoint,
     checked_store_url,
     is_loopback,
     sqlite_path,
     store_engine,
 )
-from jobs.durations import parse_duration
-from jobs.names import is_name, is_region
+from config.fields import (
+    Count,
+    Duration,
+    Endpoint,
+    Factor,
+    PositiveDuration,
+    Rate,
+    Region,
+    Section,
+    UserPath,
+)
+from config.profiles import PROFILES, ProfileName, ProfileSettings
+from jobs.names import is_name
 
 SELF_FENCE_SHARE: Final = 0.6
 """Part of its lease after which a worker that could not renew it stops sending."""
 
 HEARTBEATS_IN_A_LEASE: Final = 4
 """A lease outlives three lost heartbeats."""
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("write a number, not true or false")  # noqa: TRY004 - pydantic reports ValueError
-    return value
-
-
-def _seconds(value: object) -> object:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return parse_duration(value)
-    raise ValueError("write a duration such as 90s, 45m or a number of seconds")
-
-
-def _region(text: str) -> str:
-    if not is_region(text):
-        raise ValueError("not a region; write it as cn-north-4")
-    return text
 
 
 def _worker_name(text: str) -> str:
@@ -78,31 +61,6 @@ def _secret(value: SecretStr) -> SecretStr:
 
 def _log_file(value: object) -> object:
     return None if value in ("stderr", "-") else value
-
-
-Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
-"""Seconds; zero is allowed."""
-
-PositiveDuration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-"""Seconds, more than zero."""
-
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-Rate = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000)]
-Endpoint = Annotated[str, AfterValidator(checked_endpoint)]
-Region = Annotated[str, AfterValidator(_region)]
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
-
-
-class Section(BaseModel):
-    """A group of settings: unchangeable, closed, and silent about what was typed in wrongly."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class Auth(StrEnum):
@@ -200,6 +158,17 @@ class CloudSettings(Section):
     token_file: UserPath | None = None
     """A file that holds `cloud.token`."""
 
+    profile: ProfileName | None = None
+    """The entry of `profiles` whose credentials are used; without it the first complete source."""
+
+    metadata: bool = False
+    """Ask the metadata service of an ECS for the credentials of its agency when no other source
+    has any; off, because elsewhere the question only costs a time-out."""
+
+    iam_endpoint: Endpoint | None = None
+    """Base URL of IAM, which hands out tokens and temporary keys. Without it the address follows
+    from the region; for an endpoint on this machine, that endpoint."""
+
     rate: Annotated[Rate, Field(gt=0)] = 5.0
     """Requests a second for each credential and endpoint; 0.5 is one every two seconds. The cloud
     documents no limit; 5 is careful, and a 429 teaches every worker the real one."""
@@ -228,7 +197,7 @@ class CloudSettings(Section):
     poll_first: PositiveDuration = 5.0
     """Wait before the first look at an accepted change."""
 
-    poll_factor: Annotated[float, BeforeValidator(_number), Field(ge=1)] = 1.5
+    poll_factor: Factor = 1.5
     """By how much the wait grows from look to look; at least 1."""
 
     poll_max: PositiveDuration = 30.0
@@ -268,7 +237,7 @@ class CloudSettings(Section):
     def _sections_agree(self) -> Self:
         if self.poll_max < self.poll_first:
             raise ValueError("cloud.poll_max is below cloud.poll_first; lower poll_first as well")
-        if self.auth is Auth.TOKEN and self.token is None:
+        if self.auth is Auth.TOKEN and self.token is None and self.profile is None:
             raise ValueError(
                 "cloud.auth is token, none is given; set cloud.token_file or PLUGWAVE_CLOUD__TOKEN"
             )
@@ -357,13 +326,19 @@ class Settings(Section):
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
 
+    profiles: Mapping[ProfileName, ProfileSettings] = Field(default_factory=dict)
+    """Accounts by the names that jobs and `cloud.profile` use for them."""
+
+    @model_validator(mode="after")
+    def _profile_exists(self) -> Self:
+        wanted = self.cloud.profile
+        if wanted is not None and wanted not in self.profiles:
+            known = ", ".join(sorted(self.profiles)) or "none"
+            raise ValueError(f"cloud.profile names no entry of profiles (there are: {known})")
+        return self
+
 
 def sections() -> Mapping[str, type[Section]]:
-    """Return the section classes by name, in their order."""
+    """Return the classes of the fixed sections by name, in their order."""
     fields: dict[str, Any] = {name: info.annotation for name, info in Settings.model_fields.items()}
-    return fields
-
-
-def is_duration(field: FieldInfo) -> bool:
-    """Whether the field holds seconds that are written as a duration."""
-    return any(isinstance(one, BeforeValidator) and one.func is _seconds for one in field.metadata)
+    return {name: found for name, found in fields.items() if name != PROFILES}

@@ -23,6 +23,7 @@ from config.keys import (
     suggestion,
 )
 from config.masking import clean_text
+from config.profiles import PROFILES
 from config.settings import sections
 
 FILE_LIMIT_BYTES: Final = 1_048_576
@@ -159,7 +160,7 @@ def _reason(error: OSError) -> str:
 def _read_tables(
     layer: Layer, path: Path, tables: Mapping[str, Any], lines: Mapping[KeyPath, int]
 ) -> None:
-    names = list(sections())
+    names = [*sections(), PROFILES]
     known = [key.name for key in all_keys().values()]
     for section, table in tables.items():
         if section not in names:

@@ -4,7 +4,6 @@ A judge that is wrong about what happened proves nothing, so the cloud is tested
 small client of its own before any worker is judged by its record.
 """
 
-import http.client
 import json
 import random
 import select
@@ -30,14 +29,12 @@ from tests.acceptance.chaos_faults import (
     Pause,
 )
 from tests.acceptance.chaos_fleet import digest, over
+from tests.acceptance.client import CUSTOM, DNS, PROJECT, Client
 from tests.acceptance.harness import Cloud
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
-PROJECT: Final = "p1"
-DNS: Final = "node-local-dns"
 DEFAULTS: Final = {"custom": {"ndots": "5", "search": ""}, "flavor": {"name": "HA"}}
-CUSTOM: Final = {"custom": {"ndots": "8", "search": "x"}, "flavor": {"name": "HA"}}
 LATE_S: Final = 0.12
 PAUSE_S: Final = 0.12
 SETTLE_S: Final = 0.1
@@ -67,65 +64,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     extra = ["pool-a", "pool-b", "pool-c", "pool-d", "pool-e"]
     with a_cloud(tmp_path_factory.mktemp("cloud"), a_state(*names, *extra)) as running:
         yield running
-
-
-class Client:
-    """One keep-alive connection that says how each exchange ended."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=5)
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        fault: str | None = None,
-        content: str = "application/json",
-    ) -> tuple[int | None, bytes, str]:
-        """Return status, body, and what went wrong: nothing, reset or cut."""
-        headers = {"Content-Type": content} | ({"X-Chaos-Fault": fault} if fault else {})
-        data = None if body is None else json.dumps(body).encode()
-        try:
-            self._connection.request(method, path, data, headers)
-            answer = self._connection.getresponse()
-            return answer.status, answer.read(), ""
-        except ConnectionError:
-            self._connection.close()
-            return None, b"", "reset"
-        except http.client.IncompleteRead:
-            self._connection.close()
-            return None, b"", "cut"
-
-    def send(
-        self,
-        pool: str,
-        version: str | None = "2",
-        inputs: Mapping[str, Any] | None = CUSTOM,
-        *,
-        fault: str | None = None,
-    ) -> tuple[int | None, bytes, str]:
-        """Ask for a plug-in."""
-        template = {"name": DNS, "version": version, "inputs": inputs}
-        body = {
-            "apiVersion": "v2",
-            "kind": "Plugin",
-            "spec": {"template": {key: value for key, value in template.items() if value}},
-        }
-        return self.ask("POST", f"/v2/{PROJECT}/pools/{pool}/plugins", body, fault=fault)
-
-    def look(self, pool: str, *, fault: str | None = None) -> dict[str, Any]:
-        """Return the plug-in as the list call shows it."""
-        status, body, wrong = self.ask("GET", f"/v2/{PROJECT}/pools/{pool}/plugins", fault=fault)
-        assert (status, wrong) == (200, "")
-        found = {item["spec"]["template"]["name"]: item for item in json.loads(body)["items"]}
-        item: dict[str, Any] = found[DNS]
-        return item
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from jobs.intake import IntakeResult, IntakeVerdict
+from jobs.recordlines import Record
+from jobs.requests import Problem
 from tests.cli.running import Cli
-from worker.cli.enqueue import exit_code
+from worker.cli.enqueue import exit_code, result_line
 
 
 def a_line(pool: str = "pool-a", key: str | None = None, **more: Any) -> str:
@@ -170,3 +173,14 @@ def test_problems_from_a_hostile_file_cannot_drive_the_terminal(cli: Cli) -> Non
 
     assert ran.code == 2
     assert "\x1b" not in ran.out
+
+
+def test_a_result_line_is_one_line_whatever_a_problem_says() -> None:
+    """A message that somebody forgot to clean cannot forge a second result."""
+    result = IntakeResult(
+        record=Record(number=4, line=9, raw=b""),
+        verdict=IntakeVerdict.INVALID,
+        problems=(Problem(path="", message="no\n5 created job-5\x1b[1A", column=3),),
+    )
+
+    assert result_line(result) == "4 invalid line 9:3: no 5 created job-5"

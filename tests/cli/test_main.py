@@ -1,6 +1,7 @@
 """Errors and exit codes: one form, one place, a code for every verdict."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -154,6 +155,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},  # what is left in the buffer is the point
     )
     assert process.stdout is not None
     assert process.stderr is not None

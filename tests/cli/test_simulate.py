@@ -89,10 +89,14 @@ def test_the_simulator_says_how_to_use_it_and_ends_cleanly(number: signal.Signal
         text=True,
     )
     assert process.stdout is not None
-    url, *exports = [process.stdout.readline().rstrip("\n") for _ in range(3)]
-    fleet = urllib.request.urlopen(f"{url}/_sim/fleet", timeout=5).read()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    try:
+        url, *exports = [process.stdout.readline().rstrip("\n") for _ in range(3)]
+        with urllib.request.urlopen(f"{url}/_sim/fleet", timeout=5) as answer:
+            fleet = answer.read()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
 
     assert exports == [
         f"export PLUGWAVE_CLOUD__ENDPOINT={url}",

@@ -109,6 +109,8 @@ async def test_a_lease_of_another_worker_or_fence_writes_nothing(
     for one in wrong:
         with pytest.raises(LeaseLostError):
             await move(store, one, JobEvent.ACCEPTED)
+        with pytest.raises(LeaseLostError):
+            await store.note(one, SENT, {})
 
     assert await state_of(store, job) is JobState.SENDING
 

@@ -82,7 +82,7 @@ class Fate:
 class Script:
     """Everything that was drawn for one walk."""
 
-    wish: PluginWish = field(repr=True)
+    wish: PluginWish
     start: str
     fates: list[Fate]
     faults_s: float
@@ -113,8 +113,8 @@ class Script:
         refusable = any(outcome in FATAL_READS for outcome in self.read_outcomes)
         ignored = [fate for fate in self.fates if fate == IGNORED]
         return (
-            self.deadline_s < 2000
-            or self.faults_s > 900
+            self.deadline_s < LONG_S
+            or self.faults_s > LATE_FAULTS_S
             or refusable
             or len(ignored) > 1
             or (blind and self.start not in {"absent", "old", "wanted"})
@@ -164,6 +164,10 @@ class Script:
             cloud.show(over_us, then)
 
 
+LONG_S: Final = 2700.0
+LATE_FAULTS_S: Final = 900.0
+"""Faults that end before this leave a job with a long deadline no excuse to run into it."""
+
 STARTS: Final[Mapping[str, int]] = {
     "absent": 20,
     "old": 30,
@@ -184,25 +188,37 @@ IGNORED: Final = Fate(outcome=Outcome.OK, effect="never")
 EFFECTS: Final = ("now", "late", "edge", "edge", "flash", "never", "never")
 
 
+KINDS: Final[Mapping[str, int]] = {
+    "lost": 40,
+    "dies": 10,
+    "nothing accepted": 25,
+    "conflict": 5,
+    "slow": 12,
+    "ignored": 6,
+    "refused": 2,
+}
+
+
 def draw_fate(rng: random.Random) -> Fate:
     """Draw what becomes of one send."""
-    kind = rng.random()
-    if kind < 0.40:
-        return Fate(
-            outcome=rng.choice(LOST), effect=rng.choice(EFFECTS), breaks=rng.random() < 0.25
-        )
-    if kind < 0.50:
-        return Fate(outcome=None, effect=rng.choice(EFFECTS))
-    if kind < 0.75:
-        return Fate(outcome=rng.choice(NOTHING_ACCEPTED), effect="never")
-    if kind < 0.80:
-        return Fate(outcome=Outcome.CONFLICT, effect="never")
-    if kind < 0.92:
-        slow = rng.choice(("late", "edge", "flash"))
-        return Fate(outcome=Outcome.OK, effect=slow, breaks=rng.random() < 0.2)
-    if kind < 0.98:
-        return IGNORED
-    return Fate(outcome=rng.choice(REFUSED), effect="never")
+    match rng.choices(list(KINDS), weights=list(KINDS.values()))[0]:
+        case "lost":
+            effect, breaks = rng.choice(EFFECTS), rng.random() < 0.25
+            fate = Fate(outcome=rng.choice(LOST), effect=effect, breaks=breaks)
+        case "dies":
+            fate = Fate(outcome=None, effect=rng.choice(EFFECTS))
+        case "nothing accepted":
+            fate = Fate(outcome=rng.choice(NOTHING_ACCEPTED), effect="never")
+        case "conflict":
+            fate = Fate(outcome=Outcome.CONFLICT, effect="never")
+        case "slow":
+            slow = rng.choice(("late", "edge", "flash"))
+            fate = Fate(outcome=Outcome.OK, effect=slow, breaks=rng.random() < 0.2)
+        case "ignored":
+            fate = IGNORED
+        case _:
+            fate = Fate(outcome=rng.choice(REFUSED), effect="never")
+    return fate
 
 
 def draw_script(rng: random.Random, plugin: str) -> Script:
@@ -227,7 +243,7 @@ def draw_script(rng: random.Random, plugin: str) -> Script:
         start=start,
         fates=fates,
         faults_s=rng.choice((60.0, 300.0, 850.0, 850.0, 3600.0)),
-        deadline_s=rng.choice((2700.0, 2700.0, 2700.0, 200.0, 60.0)),
+        deadline_s=rng.choice((LONG_S, LONG_S, LONG_S, 200.0, 60.0)),
         lag_s=rng.choice((0.0, 0.0, 0.5, 2.0, 4.9)),
         poll_first_s=rng.choice((1.0, 5.0)),
         read_first=read_first,

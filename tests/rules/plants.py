@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from jobs import decide
 from jobs.clock import seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, checking, rules, sending, unknown, watching
 from jobs.model import Inputs, Job, PluginSeen, Progress
@@ -123,10 +124,6 @@ def _abnormal_at_once(
     return _SOUND_VERDICT(progress, what, plugin, asked_us, patience)
 
 
-def _accepted_again(job: Job, answer: Any, now_us: int, patience: Rules) -> Move:
-    return _SOUND_ACCEPTED(job, answer, now_us, patience)
-
-
 def _newest_each_time(job: Job, offered: Any, now_us: int) -> Move:
     forgetful = replace(job, progress=replace(job.progress, version=None))
     return _SOUND_OFFERS(forgetful, offered, now_us)
@@ -149,7 +146,6 @@ def _nothing_wanted(job: Job) -> None:
 
 
 _SOUND_LOST: Final = sending._lost
-_SOUND_ACCEPTED: Final = sending._accepted
 _SOUND_LATE_READ: Final = unknown.after_late_read
 _SOUND_NO_EFFECT: Final = unknown._no_effect
 _SOUND_STALE: Final = watching._stale
@@ -162,11 +158,9 @@ EARLY: Final = "it was let go while its send could still take effect"
 GREEN: Final = "succeeded"
 STUCK: Final = "it had no reason not to succeed"
 
-DECIDE: Final = __import__("jobs.decide", fromlist=["decide"])
-
 PLANTS: Final = (
     Plant("no settle time", sending, "_lost", _lost_without_settling, EARLY),
-    Plant("not before ignored", DECIDE, "after_late_read", _any_read_proves, EARLY),
+    Plant("not before ignored", decide, "after_late_read", _any_read_proves, EARLY),
     Plant("one read proves no effect", unknown, "_no_effect", _one_read_is_enough, AGAIN),
     Plant("no second look", Rules, "second_look_s", property(lambda _: 0.0), AGAIN),
     Plant("accepted means visible", watching, "_stale", _stale_at_once, EARLY),
@@ -181,11 +175,11 @@ PLANTS: Final = (
     Plant("own inputs forgotten", checking, "merged", _theirs_only, "our own inputs"),
     Plant("unchanged by version alone", checking, "_wanted_inputs", _nothing_wanted, "unchanged"),
     Plant("sent into a change", checking, "_busy", _busy_ignored, "sent into a change"),
-    Plant("deaf to cancel", DECIDE, "after_check", _deaf_to_cancel, "sent after a cancel"),
+    Plant("deaf to cancel", decide, "after_check", _deaf_to_cancel, "sent after a cancel"),
     Plant("version not frozen", checking, "_after_offers", _newest_each_time, "the frozen version"),
     Plant("no deadline for reads", watching, "past_deadline", _never_over, "it still runs"),
     Plant("abnormal at first sight", watching, "_verdict", _abnormal_at_once, "failed as Abnormal"),
-    Plant("409 means accepted", sending, "_look_now", _accepted_again, STUCK),
+    Plant("409 means accepted", sending, "_look_now", sending._accepted, STUCK),
     *(
         Plant(
             f"retry on {outcome}",

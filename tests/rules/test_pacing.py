@@ -401,6 +401,17 @@ def test_429s_that_come_again_and_again_slow_down() -> None:
     assert factors[7] > 4
 
 
+def test_a_429_among_many_answers_says_nothing_about_the_rate() -> None:
+    """Somebody else's burst, now and then, pauses the work and does not slow it down."""
+    shared = Shared(pace(50))
+    for step in range(20):
+        now_us = NOON_US + step * 10 * MICROSECONDS
+        shared.lease(now_us, {"a": 40}, MICROSECONDS)
+        shared.refuse(now_us)
+
+    assert shared.rows[KEY].factor == 1
+
+
 def test_slowing_down_has_an_end() -> None:
     """However long a cloud refuses, the work goes on soon after it stops."""
     assert strikes(200).factor == SLOWEST

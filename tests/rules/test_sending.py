@@ -4,18 +4,19 @@ The table is data (`jobs.outcomes.ROWS`); here every row stands once more with w
 does about it, so that neither can change alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from jobs.clock import MICROSECONDS
 from jobs.decide import Move, Step, next_move
-from jobs.model import PluginSeen, Progress
+from jobs.model import PluginSeen
 from jobs.outcomes import BY_OUTCOME, ROWS, Outcome, PostVerdict
 from jobs.pacing import BLIND_PAUSE_S, Limit
 from jobs.states import JobEvent, JobState, WaitReason, next_state
 from tests.builders import NOON_US
-from tests.rules.builders import after, answered, rules, seen, sending
+from tests.rules.builders import after, answered, rules, sending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ TABLE = {
 STEPS = {JobState.FAILED: Step.REST, JobState.WAITING: Step.REST}
 
 
-def after_a_second(outcome: Outcome, **more: object) -> Move:
+def after_a_second(outcome: Outcome, **more: Any) -> Move:
     """Return the move of a job whose send of noon was answered a second later."""
     said = answered(outcome, sent=0.0, **more)
     return next_move(sending(), said, after(1), rules())
@@ -219,21 +220,14 @@ def test_a_throttled_job_waits_as_long_as_the_cloud_asks(wish: float, until: flo
 
 def test_acceptance_starts_a_watch_that_knows_nothing_yet() -> None:
     """What was seen before the send does not count as seen after it."""
-    job = sending(phase="Deleting", reason="old news", busy_seen=True, abnormal_reads=2, polls=9)
-
-    move = next_move(job, answered(_O.OK, sent=0.0), after(1), rules())
-
-    assert move.progress == Progress(
-        **{
-            **_plain(job.progress),
-            "accepted_us": after(1),
-            "phase": None,
-            "reason": None,
-            "busy_seen": False,
-            "abnormal_reads": 0,
-            "polls": 0,
-        }
+    fresh = sending()
+    used = sending(
+        phase="Deleting", reason="old news", busy_seen=True, abnormal_reads=2, polls=9, target_us=1
     )
+
+    move = next_move(used, answered(_O.OK, sent=0.0), after(1), rules())
+
+    assert move.progress == replace(fresh.progress, accepted_us=after(1))
 
 
 def test_acceptance_remembers_what_the_answer_told() -> None:
@@ -306,7 +300,3 @@ def test_a_sending_job_takes_nothing_but_the_answer_to_its_send() -> None:
     """A read cannot stand in for the answer of a send that is on the wire."""
     with pytest.raises(TypeError):
         next_move(sending(), answered(_O.OK).answer, after(1), rules())
-
-
-def _plain(progress: Progress) -> dict[str, object]:
-    return {name: getattr(progress, name) for name in Progress.__dataclass_fields__}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobs.clock import MICROSECONDS
-from jobs.decide import Move, Rules, Seen, Step, next_move
+from jobs.decide import Move, Seen, Step, next_move
 from jobs.model import InputsBase, Job, PluginSeen
 from jobs.outcomes import Outcome
 from jobs.states import JobEvent, JobState, next_state
@@ -532,15 +532,21 @@ def test_a_deadline_without_a_read_is_unresolved() -> None:
 
 
 @pytest.mark.parametrize(
-    "shown", [seen("Updating", WANTED), BROKEN, seen(), answer(Outcome.SERVER_ERROR)], ids=repr
+    "said",
+    [
+        read(seen("Updating", WANTED), 58),
+        read(BROKEN, 58),
+        read(seen(), 58),
+        read(None, 58),
+        answer(Outcome.SERVER_ERROR, retry_after_s=99.0),
+    ],
+    ids=["updating", "abnormal", "unchanged", "absent", "failed"],
 )
-def test_the_last_look_is_at_the_deadline(shown: Any) -> None:
+def test_the_last_look_is_at_the_deadline(said: Seen) -> None:
     """No look is put off beyond the instant at which the job must end."""
-    said: Seen = read(shown, 58) if isinstance(shown, PluginSeen) else shown
-    patience = Rules(poll_first_s=30, abnormal_grace_s=90, rng=rules().rng)
-    late = replace(said, retry_after_s=99.0) if not isinstance(shown, PluginSeen) else said
+    patience = rules(poll_first_s=30, abnormal_grace_s=90)
 
-    move = next_move(watching(deadline=60), late, after(58), patience)
+    move = next_move(watching(deadline=60), said, after(58), patience)
 
     assert seconds(move.at_us) == 60
 

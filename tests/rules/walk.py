@@ -30,9 +30,6 @@ SETTLE_S: Final = 90.0
 SEND_WINDOW_S: Final = 2.0
 """How long the executor lets a committed intent leave."""
 
-LATE_FAULTS_S: Final = 900.0
-"""Faults that end before this leave a job of 45 minutes no excuse to run into its deadline."""
-
 
 class BrokenPromiseError(AssertionError):
     """The rules did what they must never do."""

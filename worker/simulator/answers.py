@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import orjson
 
+from worker.simulator.credentials import Rejected
+
 JSON: Final = "application/json"
 
 BAD_REQUEST: Final = "ModelArts.50004000"
@@ -25,6 +27,7 @@ IN_OPERATION: Final = "ModelArts.5044"
 """Published as "operations conflict, try later"; the code for a busy plug-in is unpublished."""
 POOL_INITIALISING: Final = "ModelArts.6355"
 POOL_NOT_RUNNING: Final = "ModelArts.2887"
+NOT_AUTHORISED: Final = "ModelArts.0108"
 
 NO_SUCH_API: Final = "APIG.0101"
 TOO_LARGE: Final = "APIG.0201"
@@ -39,11 +42,16 @@ class Answer:
     body: bytes
     content_type: str = JSON
     retry_after_s: int | None = None
+    headers: Mapping[str, str] | None = None
 
     @property
     def is_success(self) -> bool:
         """Whether the call was accepted."""
         return self.status < 300
+
+    def with_headers(self, headers: Mapping[str, str]) -> "Answer":
+        """Return the answer with these headers of its own."""
+        return replace(self, headers=headers)
 
 
 def document(value: Mapping[str, Any], status: int = 200) -> Answer:
@@ -62,6 +70,13 @@ def gateway_refusal(
     """Return an error of the gateway, which the service never saw."""
     told = {"error_code": code, "error_msg": message, "request_id": request_id}
     return replace(document(told, status), retry_after_s=retry_after_s)
+
+
+def rejection(who: Rejected, request_id: str) -> Answer:
+    """Return why a credential is refused: by ModelArts itself, or by the gateway before it."""
+    if who.code.startswith("ModelArts."):
+        return refusal(who.status, who.code, who.message)
+    return gateway_refusal(who.status, who.code, who.message, request_id)
 
 
 def no_such_api(request_id: str) -> Answer:

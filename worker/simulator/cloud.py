@@ -8,16 +8,18 @@ moment, at its moment; nobody can tell the difference, because nobody looked in 
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jobs.clock import Clock, seconds_to_us
 from worker.simulator import answers
 from worker.simulator.answers import Answer
+from worker.simulator.asked import Asked
 from worker.simulator.chance import hexadecimal
 from worker.simulator.credentials import Authenticator, Rejected
 from worker.simulator.faults import Fault, Manner, disguised, read_fault, write_fault
 from worker.simulator.fleet import Fleet
+from worker.simulator.iam.identity import Identity
 from worker.simulator.inputs import digest
 from worker.simulator.journal import Journal
 from worker.simulator.options import SimulatorOptions, changed
@@ -32,16 +34,6 @@ from worker.simulator.writes import Done, perform
 
 BODY_LIMIT: Final = 12 * 1024 * 1024
 """Bytes; what the gateway takes (code 0201)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One request as it was sent; *body* is None when it is larger than `BODY_LIMIT`."""
-
-    method: str
-    raw_path: str
-    headers: Mapping[str, str]
-    body: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +64,10 @@ class Cloud:
         *,
         clock: Clock,
         journal: Journal,
-        authenticator: Authenticator,
+        authenticator: Authenticator | None = None,
     ) -> None:
         self.journal = journal
         self._clock = clock
-        self._authenticator = authenticator
         self._throttle = Throttle()
         self._world = World(
             options=options,
@@ -84,6 +75,8 @@ class Cloud:
             timeline=Timeline(clock.now_us(), options.speed),
             fleet=Fleet(options),
         )
+        self.identity = Identity(self._world, authenticator)
+        self._authenticator = self.identity.authenticator
         self._late: list[tuple[int, int, Visit]] = []
         self._visits = 0
 
@@ -128,6 +121,8 @@ class Cloud:
             outcome = _Outcome(answer=refused)
         elif visit.place.call in WRITES:
             outcome = self._write(visit)
+        elif visit.place.is_identity:
+            outcome = _Outcome(answer=self.identity.answer(visit, asked))
         else:
             outcome = self._read(visit)
         self._write_down(visit, outcome)
@@ -180,9 +175,11 @@ class Cloud:
         if body is None:
             message = "Request body is too large"
             return answers.gateway_refusal(413, answers.TOO_LARGE, message, visit.request_id)
+        if visit.place.is_identity:
+            return None  # some need no credential, because they hand it out
         who = self._authenticator.check(asked.method, asked.raw_path, asked.headers, body)
         if isinstance(who, Rejected):
-            return answers.gateway_refusal(who.status, who.code, who.message, visit.request_id)
+            return answers.rejection(who, visit.request_id)
         visit.credential = who
         limit, quota = self.options.limit, self.options.daily_quota
         over = self._throttle.refusal(who, visit.received_us, limit=limit, daily_quota=quota)

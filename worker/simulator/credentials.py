@@ -70,9 +70,9 @@ class StaticToken:
         del method, raw_path, body
         token = headers.get("X-Auth-Token")
         if token is None:
-            return _unauthenticated("x-auth-token not found")
+            return unauthenticated("x-auth-token not found")
         if not any(hmac.compare_digest(token.encode(), known) for known in self._tokens):
-            return _unauthenticated("decrypt token fail")
+            return unauthenticated("decrypt token fail")
         return token_name(token)
 
 
@@ -81,6 +81,7 @@ def token_name(token: str) -> str:
     return f"token-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
 
 
-def _unauthenticated(detail: str) -> Rejected:
+def unauthenticated(detail: str) -> Rejected:
+    """Return 401 as the gateway words it; only *detail* tells one reason from another."""
     message = f"Incorrect IAM authentication information: {detail}"
     return Rejected(status=401, code="APIG.0301", message=message)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from worker.simulator.catalogue import CATALOGUE
@@ -24,6 +25,8 @@ from worker.simulator.state import Phase, Plugin, is_moving, settled
 
 BORN_US: Final = 1_742_214_558_000_000
 """2025-03-17T12:29:18Z, the documented example's creation time."""
+
+DEFAULT_WORKSPACE: Final = "0"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
@@ -50,6 +53,8 @@ class Pool:
         title: The name people see.
         number: Its place in the fleet, None for a stranger.
         nodes: How many it has.
+        workspace: The id of its workspace.
+        account_id: Whose it is.
         condition: What is special about it.
         plugins: By template name.
         writes: Write requests that named it; the faults of the next follow from it.
@@ -63,6 +68,8 @@ class Pool:
     title: str
     number: int | None
     nodes: int
+    workspace: str = DEFAULT_WORKSPACE
+    account_id: str = ""
     condition: Condition = Condition.ORDINARY
     plugins: dict[str, Plugin] = field(default_factory=dict)
     writes: int = 0
@@ -140,6 +147,11 @@ class Fleet:
         found = (self.find(project_id, name, make=make) for name in tuple(names))
         return (pool for pool in found if pool is not None)
 
+    @property
+    def workspaces(self) -> list[str]:
+        """The ids of the workspaces the pools are in."""
+        return [self._workspace(number) for number in range(self._options.workspaces)]
+
     def luck(self, purpose: str, pool: Pool) -> float:
         """Return the pool's lot for *purpose*; the pools below a fraction are that fraction."""
         if pool.number is None:
@@ -168,6 +180,8 @@ class Fleet:
             title=title,
             number=number if number >= 0 else None,
             nodes=nodes,
+            workspace=self._workspace(number),
+            account_id=self._account_id(number),
         )
         if self._options.odd_pools and self.luck("odd", pool) < self._options.odd_pools:
             kind = chance(self._options.seed, "oddity", project_id, name)
@@ -175,6 +189,23 @@ class Fleet:
         if self._options.installed and self.luck("installed", pool) < self._options.installed:
             pool.plugins = _oldest_plugins(name)
         return pool
+
+    def _workspace(self, number: int) -> str:
+        place = max(number, 0) % self._options.workspaces
+        if place == 0:
+            return DEFAULT_WORKSPACE
+        return hexadecimal(self._options.seed, "workspace", place)
+
+    def _account_id(self, number: int) -> str:
+        options = self._options
+        project = max(number, 0) // options.pools if options.pools else 0
+        return account_id(options.seed, project % options.accounts)
+
+
+@lru_cache(maxsize=64)
+def account_id(seed: int, number: int) -> str:
+    """Return the id of the account with that number, counting from 0."""
+    return hexadecimal(seed, "account", number)
 
 
 def _oldest_plugins(pool_name: str) -> dict[str, Plugin]:

@@ -16,6 +16,8 @@ Site = Literal["cn", "eu"]
 PostMode = Literal["upsert", "conflict-409", "conflict-400", "no-op"]
 AnswerShape = Literal["bare", "full"]
 ValuesShape = Literal["absent", "text", "object"]
+Auth = Literal["none", "aksk", "token", "any"]
+Metadata = Literal["open", "hardened", "no-agency", "off"]
 
 WRITE_FAULTS: Final = (
     "lost_before",
@@ -38,11 +40,14 @@ _RATES: Final = (
     "odd_pools",
     "installed",
     "unknown_phase",
+    "offer_gaps",
+    "iam_faults",
 )
 _FLAGS: Final = ("open_fleet", "keep_inputs", "hide_inputs", "retry_after")
-_COUNTS: Final = ("projects", "pools", "seed")
+_COUNTS: Final = ("projects", "pools", "seed", "users", "keys")
+_AT_LEAST_ONE: Final = ("accounts", "workspaces")
 _LIMITS: Final = ("limit", "daily_quota")
-_SECONDS: Final = ("fail_s", "creating_s", "lag_s", "late_s", "slow_s")
+_SECONDS: Final = ("fail_s", "creating_s", "lag_s", "late_s", "slow_s", "lock_s", "skew_s")
 _RANGES: Final = ("install_s", "upgrade_s")
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType(
     {
@@ -51,11 +56,26 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType(
         "answer_shape": get_args(AnswerShape),
         "values_shape": get_args(ValuesShape),
         "answer_status": (200, 201, 202),
+        "auth": get_args(Auth),
+        "metadata": get_args(Metadata),
     }
 )
 
-FIXED: Final = frozenset({"projects", "pools", "seed", "region", "installed", "odd_pools"})
-"""What the fleet was made from; it cannot change while the simulator runs."""
+FIXED: Final = frozenset(
+    {
+        "projects",
+        "pools",
+        "seed",
+        "region",
+        "installed",
+        "odd_pools",
+        "workspaces",
+        "accounts",
+        "users",
+        "keys",
+    }
+)
+"""What the fleet and its owners were made from; it cannot change while the simulator runs."""
 
 MOST_POOLS: Final = 1_000_000
 
@@ -78,6 +98,10 @@ class SimulatorOptions:
         installed: Fraction of pools that have the plug-ins in their oldest version, with
             inputs that are not the defaults.
         odd_pools: Fraction of pools that are Creating, Abnormal or frozen, in turn.
+        workspaces: Over how many workspaces the pools are dealt out; a write to a pool
+            outside of workspace 0 is not authorised.
+        offer_gaps: Fraction of pools on which some plug-ins, or their newest version, are not
+            on offer.
         bad_pools: Fraction of pools on which an install or upgrade ends Abnormal.
         install_s: Shortest and longest install.
         upgrade_s: Shortest and longest upgrade.
@@ -107,6 +131,16 @@ class SimulatorOptions:
         slow: The effect is done, the answer comes ``slow_s`` later.
         slow_s: Real seconds.
         read_faults: A GET is answered 500, reset or cut.
+        auth: How a request must prove who asks: ``none`` checks nothing, ``any`` takes a
+            signature or a token.
+        accounts: Over how many accounts projects and users are dealt out.
+        users: Users with a password; requests are throttled for each of them.
+        keys: Key pairs, dealt out over the users.
+        token_life_s: Real seconds a token lives; a temporary key lives no longer.
+        lock_s: Real seconds a key is locked after more than five wrong signatures in a row.
+        skew_s: Real seconds a signature's date may differ from our clock.
+        metadata: Whether the metadata service hands out keys, and whether it wants a token.
+        iam_faults: A call to IAM, metadata or pod identity is answered 503.
     """
 
     projects: int = 3
@@ -118,6 +152,8 @@ class SimulatorOptions:
     open_fleet: bool = False
     installed: float = 0.0
     odd_pools: float = 0.0
+    workspaces: int = 1
+    offer_gaps: float = 0.0
     bad_pools: float = 0.0
     install_s: tuple[float, float] = (20.0, 60.0)
     upgrade_s: tuple[float, float] = (30.0, 90.0)
@@ -147,6 +183,15 @@ class SimulatorOptions:
     slow: float = 0.0
     slow_s: float = 2.0
     read_faults: float = 0.0
+    auth: Auth = "none"
+    accounts: int = 1
+    users: int = 2
+    keys: int = 2
+    token_life_s: float = 86_400.0
+    lock_s: float = 300.0
+    skew_s: float = 900.0
+    metadata: Metadata = "open"
+    iam_faults: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
@@ -194,6 +239,8 @@ def _check_each(options: SimulatorOptions) -> None:
         _insist(options, name, isinstance(getattr(options, name), bool))
     for name in _COUNTS:
         _insist(options, name, _is_whole(value := getattr(options, name)) and value >= 0)
+    for name in _AT_LEAST_ONE:
+        _insist(options, name, _is_whole(value := getattr(options, name)) and value >= 1)
     for name in _LIMITS:
         value = getattr(options, name)
         _insist(options, name, value is None or (_is_whole(value) and value >= 1))
@@ -204,6 +251,8 @@ def _check_each(options: SimulatorOptions) -> None:
     for name, choices in _CHOICES.items():
         value = getattr(options, name)
         _insist(options, name, value in choices and not isinstance(value, bool))
+    life_s = options.token_life_s
+    _insist(options, "token_life_s", _is_number(life_s) and life_s > 0)
     _insist(options, "speed", _is_number(options.speed) and options.speed > 0)
     _insist(options, "region", bool(options.region))
 

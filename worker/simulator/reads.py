@@ -15,7 +15,8 @@ from worker.simulator.answers import (
     unknown_template,
 )
 from worker.simulator.catalogue import CATALOGUE, DRIVERS
-from worker.simulator.fleet import Pool
+from worker.simulator.fleet import DEFAULT_WORKSPACE, Pool
+from worker.simulator.offers import offered
 from worker.simulator.routes import Call
 from worker.simulator.state import view
 from worker.simulator.world import Visit, World
@@ -59,31 +60,33 @@ def show_plugin(world: World, visit: Visit, now_s: float) -> Answer:
 
 
 def list_templates(world: World, visit: Visit, now_s: float) -> Answer:
-    """Answer with what is on offer; every pool of the fleet can have everything."""
+    """Answer with what is on offer, at all or for one pool."""
     del now_s
     project_id = visit.place.project_id or ""
-    if world.fleet.pools_of(project_id, make=world.options.open_fleet) is None:
+    make = world.options.open_fleet
+    if world.fleet.pools_of(project_id, make=make) is None:
         return unknown_project(project_id)
     pool_name = visit.query("poolName")
-    make = world.options.open_fleet
-    if pool_name and world.fleet.find(project_id, pool_name, make=make) is None:
+    pool = world.fleet.find(project_id, pool_name, make=make) if pool_name else None
+    if pool_name and pool is None:
         return unknown_pool(pool_name)
     name = visit.query("templateName")
     if name and name not in CATALOGUE:
         return unknown_template(name)
     wanted = [CATALOGUE[name]] if name else CATALOGUE.values()
-    items = [shapes.template(one, world.options) for one in wanted]
+    offers = ((one, offered(world, pool, one.name)) for one in wanted)
+    items = [shapes.template(one, found, world.options) for one, found in offers if found]
     version = "v1" if world.options.site == "cn" else "v2"
     return document({"kind": "PluginTemplateList", "apiVersion": version, "items": items})
 
 
 def show_driver(world: World, visit: Visit, now_s: float) -> Answer:
     """Answer with a driver template, the only kind v1 knows."""
-    del world, now_s
+    del now_s
     name = visit.place.template or ""
     if name not in DRIVERS:
         return unknown_template(name)
-    return document(shapes.driver_template(name, DRIVERS[name]))
+    return document(shapes.driver_template(name, DRIVERS[name], world.options))
 
 
 def list_pools(world: World, visit: Visit, now_s: float) -> Answer:
@@ -95,10 +98,10 @@ def list_pools(world: World, visit: Visit, now_s: float) -> Answer:
     wanted = _labels(visit.query("labelSelector") or "")
     if wanted is None:
         return bad_request("invalid labelSelector")
-    wanted["os.modelarts/workspace.id"] = visit.query("workspaceId") or shapes.WORKSPACE
+    wanted["os.modelarts/workspace.id"] = visit.query("workspaceId") or DEFAULT_WORKSPACE
     status = visit.query("status")
     items = [
-        shapes.pool_document(pool, world.condition(pool, now_s), world.options.region)
+        shapes.pool_document(pool, world.condition(pool, now_s), world.options)
         for pool in pools
         if wanted.items() <= shapes.pool_labels(pool).items()
         and _has_status(world, pool, now_s, status)
@@ -112,7 +115,7 @@ def show_pool(world: World, visit: Visit, now_s: float) -> Answer:
     if pool is None:
         return unknown_pool(visit.place.pool_name or "")
     condition = world.condition(pool, now_s)
-    return document(shapes.pool_document(pool, condition, world.options.region))
+    return document(shapes.pool_document(pool, condition, world.options))
 
 
 def list_nodes(world: World, visit: Visit, now_s: float) -> Answer:

@@ -24,6 +24,17 @@ class Call(StrEnum):
     SHOW_POOL = "show-pool"
     LIST_NODES = "list-nodes"
 
+    # Who asks: IAM, the metadata of a machine, the identity of a pod.
+    SIGN_IN = "sign-in"
+    FEDERATED_SIGN_IN = "federated-sign-in"
+    ISSUE_KEY = "issue-key"
+    LIST_PROJECTS = "list-projects"
+    LIST_OWN_PROJECTS = "list-own-projects"
+    LIST_OWN_ACCOUNTS = "list-own-accounts"
+    OPEN_METADATA = "open-metadata"
+    METADATA_KEY = "metadata-key"
+    POD_IDENTITY = "pod-identity"
+
 
 class _Resource(StrEnum):
     POOLS = "pools"
@@ -50,6 +61,21 @@ _CALLS: Final[Mapping[tuple[_Resource, str], Call]] = MappingProxyType(
     }
 )
 
+_IDENTITY_CALLS: Final[Mapping[tuple[str, str], Call]] = MappingProxyType(
+    {
+        ("POST", "/v3/auth/tokens"): Call.SIGN_IN,
+        ("POST", "/v3.0/OS-AUTH/id-token/tokens"): Call.FEDERATED_SIGN_IN,
+        ("POST", "/v3.0/OS-CREDENTIAL/securitytokens"): Call.ISSUE_KEY,
+        ("GET", "/v3/projects"): Call.LIST_PROJECTS,
+        ("GET", "/v3/auth/projects"): Call.LIST_OWN_PROJECTS,
+        ("GET", "/v3/auth/domains"): Call.LIST_OWN_ACCOUNTS,
+        ("PUT", "/meta-data/latest/api/token"): Call.OPEN_METADATA,
+        ("GET", "/openstack/latest/securitykey"): Call.METADATA_KEY,
+        ("POST", "/v1/credentials"): Call.POD_IDENTITY,
+    }
+)
+"""In life they have hosts of their own; here one server answers them all."""
+
 WRITES: Final = frozenset({Call.CREATE, Call.PATCH, Call.DELETE})
 
 EU_ONLY: Final = frozenset({Call.SHOW, Call.PATCH, Call.DELETE})
@@ -58,12 +84,16 @@ EU_ONLY: Final = frozenset({Call.SHOW, Call.PATCH, Call.DELETE})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What a request names; everything is None when it names nothing."""
+    """What a request names; everything is None when it names nothing.
+
+    ``is_identity`` is for the calls that have to do with who asks, not with pools.
+    """
 
     call: Call | None = None
     project_id: str | None = None
     pool_name: str | None = None
     template: str | None = None
+    is_identity: bool = False
 
 
 NOWHERE: Final = Place()
@@ -77,7 +107,8 @@ def place_of(method: str, raw_path: str, site: Site) -> Place:
         parts = [unquote(part) for part in parts]
     resource, names = _resource(parts)
     if resource is None:
-        return NOWHERE
+        identity = _IDENTITY_CALLS.get((method, path))
+        return Place(call=identity, is_identity=True) if identity is not None else NOWHERE
     call = _CALLS.get((resource, method))
     if call is None or (call in EU_ONLY and site == "cn"):
         return NOWHERE

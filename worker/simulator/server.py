@@ -21,10 +21,12 @@ from jobs.clock import Clock, SystemClock
 from jobs.errors import ConfigError
 from worker.simulator import admin
 from worker.simulator.answers import JSON, Answer
-from worker.simulator.cloud import BODY_LIMIT, Asked, Cloud, Reply
-from worker.simulator.credentials import AnyCredential, Authenticator
+from worker.simulator.asked import Asked
+from worker.simulator.cloud import BODY_LIMIT, Cloud, Reply
+from worker.simulator.credentials import Authenticator
 from worker.simulator.faults import Manner
 from worker.simulator.fleet import Fleet
+from worker.simulator.iam.identity import Identity
 from worker.simulator.journal import Journal
 from worker.simulator.options import SimulatorOptions
 from worker.simulator.state import View
@@ -58,7 +60,7 @@ class Simulator:
             options or SimulatorOptions(),
             clock=self._clock,
             journal=Journal(journal),
-            authenticator=authenticator or AnyCredential(),
+            authenticator=authenticator,
         )
         self._runner: web.ServerRunner | None = None
         self._url = ""
@@ -91,6 +93,11 @@ class Simulator:
     def fleet(self) -> Fleet:
         """The projects and pools as they are; for looking, not for changing."""
         return self._cloud.fleet
+
+    @property
+    def identity(self) -> Identity:
+        """Who may ask: keys, users, agencies, and what became of them."""
+        return self._cloud.identity
 
     @property
     def journal(self) -> Journal:
@@ -214,6 +221,8 @@ def _head(answer: Answer, request_id: str) -> dict[str, str]:
         head["X-Request-Id"] = request_id
     if answer.retry_after_s is not None:
         head["Retry-After"] = str(answer.retry_after_s)
+    if answer.headers is not None:
+        head.update(answer.headers)
     return head
 
 

@@ -13,6 +13,7 @@ from worker.simulator import shapes
 from worker.simulator.answers import (
     ALREADY_EXISTS,
     IN_OPERATION,
+    NOT_AUTHORISED,
     POOL_INITIALISING,
     POOL_NOT_RUNNING,
     Answer,
@@ -25,8 +26,9 @@ from worker.simulator.answers import (
 )
 from worker.simulator.catalogue import CATALOGUE
 from worker.simulator.chance import chance
-from worker.simulator.fleet import Condition, Pool
+from worker.simulator.fleet import DEFAULT_WORKSPACE, Condition, Pool
 from worker.simulator.inputs import defaults, merged
+from worker.simulator.offers import offered
 from worker.simulator.routes import Call
 from worker.simulator.state import (
     Change,
@@ -84,7 +86,7 @@ def perform(world: World, visit: Visit, at_us: int) -> Done:
         assert visit.objection is not None
         return Done(answer=visit.objection)
     now_s = world.timeline.at(at_us)
-    objection = _objection(visit.wish) or _not_ready(world.condition(pool, now_s))
+    objection = _objection(world, pool, visit) or _not_ready(world.condition(pool, now_s))
     if objection is not None:
         return Done(answer=objection)
     plugin = pool.plugin(visit.wish.name, now_s)
@@ -92,13 +94,29 @@ def perform(world: World, visit: Visit, at_us: int) -> Done:
     return _WRITES[visit.place.call](scene)
 
 
-def _objection(wish: Wish) -> Answer | None:
-    template = CATALOGUE.get(wish.name)
-    if template is None:
+def _objection(world: World, pool: Pool, visit: Visit) -> Answer | None:
+    """Return why nobody may do that on this pool, now or later."""
+    wish = visit.wish
+    assert wish is not None
+    if wish.name not in CATALOGUE:
         return unknown_template(wish.name)
-    if wish.version is not None and not template.offers(wish.version):
+    if pool.workspace != DEFAULT_WORKSPACE:
+        # Rights on a workspace are given one by one, and these credentials have none.
+        return refusal(403, NOT_AUTHORISED, "You are not authorized to perform this operation.")
+    if visit.place.call is Call.DELETE:
+        return None
+    versions = offered(world, pool, wish.name)
+    if not versions:
+        # The exact code is unpublished.
+        return bad_request(f"Plugin {wish.name} cannot be installed on this pool.")
+    if wish.version is not None and all(wish.version != version for version, _ in versions):
         return bad_request(f"Plugin {wish.name} has no version {wish.version}.")
     return None
+
+
+def _newest(scene: _Scene) -> str:
+    """Return the version that is meant when none is asked for."""
+    return offered(scene.world, scene.pool, scene.wish.name)[-1][0]
 
 
 def _not_ready(condition: Condition) -> Answer | None:
@@ -127,10 +145,10 @@ def _create(scene: _Scene) -> Done:
             assert scene.plugin is not None
             return Done(answer=_ignored(scene, scene.plugin))
         case Decision.INSTALL:
-            version = wish.version or CATALOGUE[wish.name].newest
+            version = wish.version or _newest(scene)
             return _begin(scene, ChangeKind.INSTALL, version)
         case Decision.UPGRADE:
-            version = wish.version or CATALOGUE[wish.name].newest
+            version = wish.version or _newest(scene)
             return _begin(scene, ChangeKind.UPGRADE, version)
 
 
@@ -226,7 +244,7 @@ def _created(scene: _Scene, plugin: Plugin) -> Answer:
 
 def _ignored(scene: _Scene, plugin: Plugin) -> Answer:
     """Return an answer that looks accepted, although nothing was done."""
-    version = scene.wish.version or CATALOGUE[plugin.name].newest
+    version = scene.wish.version or _newest(scene)
     pretended = replace(plugin, change=_change(scene, ChangeKind.UPGRADE, version))
     return _created(scene, pretended)
 

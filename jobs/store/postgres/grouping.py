@@ -135,6 +135,8 @@ class Grouped(Generic[C, V]):
         weight = 0
         while self._queue and (not group or weight + self._queue[0].weight <= self._most):
             one = self._queue.popleft()
+            if one.turn is not None and one.turn.cancelled():
+                continue  # its caller has gone and is about to say so
             weight += one.weight
             group.append(one)
         return group

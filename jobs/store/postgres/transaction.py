@@ -8,7 +8,7 @@ worker's row, idempotency keys, pools by id, jobs by id, counters by place.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 from jobs.clock import Clock
@@ -91,6 +91,8 @@ class Transaction:
         self._fixed = fixed
         self._events: list[Row] = []
         self._counts: defaultdict[Place, int] = defaultdict(int)
+        self._projects: dict[str, int] = {}
+        self._specs: dict[bytes, int] = {}
 
     async def read_now_us(self) -> int:
         """Return the store's time of this instant; it may be later than `now_us`."""
@@ -109,6 +111,20 @@ class Transaction:
         if old is not None:
             self._counts[old] -= jobs
         self._counts[new] += jobs
+
+    def remember_projects(self, found: Mapping[str, int]) -> None:
+        """Keep ids of projects for later transactions, once this one is committed."""
+        self._projects.update(found)
+
+    def remember_specs(self, found: Mapping[bytes, int]) -> None:
+        """Keep ids of specs for later transactions, once this one is committed."""
+        self._specs.update(found)
+
+    def committed(self) -> None:
+        """Remember what is certain now."""
+        self.memory.projects.update(self._projects)
+        self.memory.specs.update(self._specs)
+        self.memory.bound()
 
     @property
     def has_news(self) -> bool:

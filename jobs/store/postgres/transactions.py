@@ -123,6 +123,7 @@ class Transactions:
             with anyio.CancelScope(shield=True):
                 await self._look_up(name, number)
         self.commits += 1
+        transaction.committed()
         return value
 
     async def _up_to_commit(self, wire: Wire, work: Work[T]) -> tuple[T, Transaction]:

@@ -65,6 +65,10 @@ class AgainError(Exception):
     """Our own wish to run the transaction once more: another one was faster."""
 
 
+class RefusedValuesError(StoreError):
+    """The database does not take what a call wants to write; nothing was written."""
+
+
 def _code(error: BaseException) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
@@ -88,10 +92,9 @@ def is_again(error: BaseException) -> bool:
     return stale or _code(error).startswith(_AGAIN_CODES)
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether *error* is about the values that were sent, not about the server."""
+def _is_refusal(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
-        return _code(error).startswith(("21", "22", "23"))
+        return _code(error).startswith(("21", "22", "23", "54"))
     return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
 
 
@@ -113,6 +116,13 @@ def store_error(error: BaseException, place: str) -> Exception:
             f"no answer from the store at {place}",
             why=_why(error),
             do=CHECK_SERVER,
+            place=place,
+        )
+    if _is_refusal(error):
+        return RefusedValuesError(
+            f"the store at {place} does not take what was to be written",
+            why=_why(error),
+            do="report it; nothing was written",
             place=place,
         )
     if isinstance(error, asyncpg.PostgresError):

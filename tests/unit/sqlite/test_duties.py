@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC220 - a test starts a process itself
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from jobs.errors import (
 )
 from jobs.model import WorkerId
 from jobs.states import JobEvent, JobState, WaitReason
-from jobs.store.sqlite import SqliteStore, claiming, intake, pools, reading
+from jobs.store.sqlite import SqliteStore, claiming, intake, pools, reading, workers
 from jobs.store.sqlite.liveness import lock_folder
 from tests.builders import a_request
 from tests.contract.steps import (
@@ -128,6 +129,15 @@ async def test_without_the_lock_file_the_lease_decides(
 
     assert early == []
     assert await store.rescue(grace_s=5) == [job]
+
+
+async def test_a_heartbeat_in_the_last_moment_counts(store: SqliteStore) -> None:
+    """Between the look at a lease and the sentence it is looked at once more."""
+    worker = await a_worker(store)  # by now its lease is good again
+    sentence = partial(workers.bury, worker=worker, unless_alive_within_us=0)
+
+    assert await run(store, sentence) is None
+    await store.heartbeat(worker, lease_s=LEASE_S)
 
 
 @pytest.mark.slow

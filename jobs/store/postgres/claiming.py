@@ -1,0 +1,188 @@
+"""Give jobs to a worker: freed ones that may have been sent first, then READY ones in turn.
+
+A claim looks only at indexes that hold nothing but candidates, so its cost follows the
+number of jobs it takes and not the number that are queued.  Job and pool are locked together
+and locked ones are passed over, so claims never wait for each other or for anybody.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Final
+
+from jobs.errors import WorkerFencedError
+from jobs.model import Job, JobId, Lease, WorkerId
+from jobs.states import JobEvent, JobState, WaitReason, next_state
+from jobs.store.postgres import lines, rows
+from jobs.store.postgres.pools import READY, free, move_due_on
+from jobs.store.postgres.transaction import Transaction, columns
+from jobs.store.postgres.wire import Row
+from jobs.store.schema import REASON_CODES, STATE_CODES, STATES, json_text
+
+# Shared: a burial of this worker waits for the claim, and then finds what it took.
+_ALIVE: Final = """
+SELECT 1 FROM plugwave.workers WHERE id = $1 AND dead_us IS NULL FOR SHARE
+"""
+ORPHANED: Final = """
+SELECT j.id FROM plugwave.jobs j
+  JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
+ WHERE j.place = 5 ORDER BY j.id LIMIT $1 FOR NO KEY UPDATE OF j, p SKIP LOCKED
+"""
+# An index skip scan: one seek for each project that has ready jobs.
+LANES: Final = """
+WITH RECURSIVE lane(project) AS (
+  SELECT (SELECT project FROM plugwave.jobs WHERE place = 1 AND project > $1
+           ORDER BY project LIMIT 1)
+  UNION ALL
+  SELECT (SELECT project FROM plugwave.jobs WHERE place = 1 AND project > lane.project
+           ORDER BY project LIMIT 1)
+    FROM lane WHERE lane.project IS NOT NULL
+)
+SELECT project FROM lane WHERE project IS NOT NULL LIMIT $2
+"""
+PILES: Final = """
+SELECT u.project, q.id
+  FROM unnest($1::integer[]) WITH ORDINALITY AS u(project, n)
+ CROSS JOIN LATERAL (
+       SELECT j.id FROM plugwave.jobs j
+         JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
+        WHERE j.place = 1 AND j.project = u.project
+        ORDER BY j.priority DESC, j.id LIMIT $2
+          FOR NO KEY UPDATE OF j, p SKIP LOCKED) q
+"""
+_JOBS: Final = f"{rows.JOBS} WHERE j.id = ANY($1::bigint[])"
+_SET_FENCES: Final = """
+UPDATE plugwave.pools p SET fence = u.fence
+  FROM unnest($1::bigint[], $2::bigint[]) AS u(pool, fence) WHERE p.id = u.pool
+"""
+_TAKE: Final = """
+UPDATE plugwave.jobs j
+   SET state = u.state, place = 4, worker = $1, fence = u.fence, started_us = u.started_us,
+       deadline_us = u.deadline_us
+  FROM unnest($2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[])
+       AS u(id, state, fence, started_us, deadline_us)
+ WHERE j.id = u.id
+"""
+_PARK: Final = "UPDATE plugwave.jobs SET state = 1, place = 0, reason = $2 WHERE id = $1"
+
+
+async def check_alive(transaction: Transaction, worker: WorkerId) -> None:
+    """Refuse a worker that was declared dead.
+
+    Raises:
+        WorkerFencedError: If it was, or never was registered.
+    """
+    if await transaction.wire.row(_ALIVE, worker) is None:
+        raise WorkerFencedError(f"worker {worker} was declared dead", worker=worker)
+
+
+async def claim(
+    transaction: Transaction, worker: WorkerId, limit: int, deadline_s: float
+) -> Sequence[tuple[Job, Lease]]:
+    """See `WorkStore.claim`."""
+    await check_alive(transaction, worker)
+    await move_due_on(transaction)
+    if limit <= 0:
+        return []
+    chosen = [job for (job,) in await transaction.wire.rows(ORPHANED, limit)]
+    chosen += await _in_turn(transaction, limit - len(chosen))
+    if not chosen:
+        return []
+    return await _take(transaction, worker, chosen, deadline_s)
+
+
+async def _in_turn(transaction: Transaction, limit: int) -> list[int]:
+    """Return READY jobs, one of each project in turn, going on after the one served last."""
+    if limit <= 0:
+        return []
+    lanes = await _lanes(transaction, limit)
+    if not lanes:
+        return []
+    each = -(-limit // len(lanes))
+    piles = await _piles(transaction, lanes, each)
+    # Some have fewer than their share: ask those that had all of it for more.
+    while (missing := limit - sum(map(len, piles.values()))) > 0:
+        full = [lane for lane in lanes if len(piles[lane]) >= each]
+        if not full:
+            break
+        each += -(-missing // len(full))
+        piles.update(await _piles(transaction, full, each))
+    cards = [[(lane, job) for job in piles[lane]] for lane in lanes]
+    dealt = [card for turn in zip_longest(*cards) for card in turn if card is not None][:limit]
+    if dealt:
+        transaction.memory.last_project = dealt[-1][0]
+    return [job for _, job in dealt]
+
+
+async def _lanes(transaction: Transaction, limit: int) -> list[int]:
+    wire, last = transaction.wire, transaction.memory.last_project
+    lanes: list[int] = [lane for (lane,) in await wire.rows(LANES, last, limit)]
+    if len(lanes) < limit and last > 0:
+        around = await wire.rows(LANES, 0, limit - len(lanes))
+        lanes += [lane for (lane,) in around if lane <= last]
+    return lanes
+
+
+async def _piles(
+    transaction: Transaction, lanes: Sequence[int], each: int
+) -> Mapping[int, list[int]]:
+    """Lock and return the first *each* jobs of each lane that nobody else has locked."""
+    piles: dict[int, list[int]] = {lane: [] for lane in lanes}
+    for lane, job in await transaction.wire.rows(PILES, lanes, each):
+        piles[lane].append(job)
+    return piles
+
+
+async def _take(
+    transaction: Transaction, worker: WorkerId, chosen: Sequence[int], deadline_s: float
+) -> list[tuple[Job, Lease]]:
+    """Put the chosen jobs into the worker's hands; they and their pools are locked."""
+    found = {row[0]: row for row in await transaction.wire.rows(_JOBS, chosen)}
+    taken: list[tuple[Job, Lease]] = []
+    changes: list[Row] = []
+    fences: list[Row] = []
+    event_data = json_text({"worker": worker})
+    for row in (found[job] for job in chosen):
+        cells = list(row)
+        old = STATES[row[rows.STATE]]
+        new = next_state(old, JobEvent.CLAIMED)
+        fence = row[rows.POOL_FENCE] + 1
+        cells[rows.STATE], cells[rows.WORKER], cells[rows.FENCE] = STATE_CODES[new], worker, fence
+        if row[rows.STARTED] is None:
+            now_us = transaction.now_us
+            cells[rows.STARTED] = now_us
+            cells[rows.DEADLINE] = rows.deadline_us(now_us, row[rows.DEADLINE_S], deadline_s)
+        try:
+            job = rows.job(cells)
+        except (ValueError, TypeError, KeyError):
+            await _park(transaction, row, old)
+            continue
+        taken.append((job, Lease(job=job.id, worker=worker, fence=fence)))
+        told = (STATE_CODES[new], fence, cells[rows.STARTED], cells[rows.DEADLINE])
+        changes.append((job.id, *told))
+        fences.append((row[rows.POOL], fence))
+        transaction.memory.requests[job.id] = job.request
+        transaction.moved((row[rows.STATE], 0), (STATE_CODES[new], 0))
+        transaction.happened(job.id, row[rows.PROJECT], JobEvent.CLAIMED, new, event_data)
+    await transaction.wire.rows(_SET_FENCES, *columns(fences, 2))
+    await transaction.wire.rows(_TAKE, worker, *columns(changes, 5))
+    return taken
+
+
+async def _park(transaction: Transaction, row: Row, state: JobState) -> None:
+    """Set a READY job aside whose row cannot be read, so that it does not block the others.
+
+    One that may have been sent stays where it is: its pool must not be touched.
+    """
+    if state is not JobState.READY:
+        return
+    job = JobId(row[0])
+    reason = REASON_CODES[WaitReason.PAUSED]
+    await transaction.wire.rows(_PARK, job, reason)
+    new = next_state(state, JobEvent.HELD)
+    transaction.moved(READY, (STATE_CODES[new], reason))
+    data = json_text({"reason": WaitReason.PAUSED, "detail": "the stored row cannot be read"})
+    transaction.happened(job, row[rows.PROJECT], JobEvent.HELD, new, data)
+    await free(transaction, [(row[rows.POOL], job)])
+
+
+assert lines.line_of(JobState.CHECKING, held=True) == 4  # what _TAKE writes

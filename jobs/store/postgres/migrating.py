@@ -1,0 +1,137 @@
+"""Bring the database to the present schema, step by numbered step.
+
+A step is a file ``migrations/NNNN_name.sql`` of this package.  All missing steps are one
+transaction under an advisory lock, so processes that start at once on an empty database are
+fine: one migrates, the others find it done.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from jobs.errors import StoreError, StoreVersionError
+from jobs.store.postgres.presence import LOCK_CLASS
+from jobs.store.postgres.transaction import NOW
+from jobs.store.postgres.wire import Wire
+
+_PACKAGE: Final = "jobs.store.postgres"
+
+OLDEST_SERVER: Final = 140_000
+
+_LOCK: Final = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0);"
+_FIRST: Final = """
+CREATE SCHEMA IF NOT EXISTS plugwave;
+CREATE TABLE IF NOT EXISTS plugwave.schema_version (
+  version integer PRIMARY KEY,
+  applied_us bigint NOT NULL
+);
+"""
+_DONE: Final = "INSERT INTO plugwave.schema_version VALUES ({version}, {now});"
+_PRESENT: Final = "SELECT to_regclass('plugwave.schema_version') IS NOT NULL"
+_VERSION: Final = "SELECT coalesce(max(version), 0) FROM plugwave.schema_version"
+_SERVER: Final = "SELECT current_setting('server_version_num')::integer"
+
+
+@cache
+def steps() -> Mapping[int, str]:
+    """Return the SQL of each migration by its number, in order."""
+    folder = resources.files(_PACKAGE) / "migrations"
+    files = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=str)
+    return {int(item.name.split("_")[0]): item.read_text(encoding="utf-8") for item in files}
+
+
+def schema_version() -> int:
+    """Return the version that this program writes."""
+    return max(steps())
+
+
+def migrations_sql(after: int = 0) -> str:
+    """Return everything that `migrate` would run on a database at version *after*.
+
+    For administrators who run it themselves, with psql, before the first worker starts.
+    """
+    parts = ["BEGIN;", _LOCK]
+    if after == 0:
+        parts.append(_FIRST.strip())
+    for number, sql in steps().items():
+        if number > after:
+            parts += [sql.strip(), _DONE.format(version=number, now=NOW)]
+    return "\n".join([*parts, "COMMIT;", ""])
+
+
+async def stored_version(wire: Wire, place: str) -> int:
+    """Return the version of the database; 0 when there is no store in it.
+
+    Raises:
+        StoreVersionError: If a newer program wrote it.
+    """
+    if not await wire.value(_PRESENT):
+        return 0
+    version = int(await wire.value(_VERSION))
+    if version > schema_version():
+        raise StoreVersionError(
+            f"the store at {place} has schema {version}, this program knows up to"
+            f" {schema_version()}",
+            place=place,
+            schema=version,
+        )
+    return version
+
+
+async def check_server(wire: Wire, place: str) -> None:
+    """Refuse a server that lacks what the statements need.
+
+    Raises:
+        StoreVersionError: If it is older than PostgreSQL 14.
+    """
+    number = int(await wire.value(_SERVER))
+    if number < OLDEST_SERVER:
+        raise StoreVersionError(
+            f"the server at {place} is PostgreSQL {number // 10_000}, too old for the store",
+            do="use PostgreSQL 14 or newer",
+            place=place,
+        )
+
+
+async def check_current(wire: Wire, place: str) -> None:
+    """Refuse a database whose schema is missing or older than this program.
+
+    Raises:
+        StoreError: If there is no store.
+        StoreVersionError: If its version is another one.
+    """
+    version = await stored_version(wire, place)
+    if version == 0:
+        raise StoreError(
+            f"there is no store at {place}", do="run `plugwave store migrate` once", place=place
+        )
+    if version < schema_version():
+        raise StoreVersionError(
+            f"the store at {place} has an older schema than this program",
+            do="run `plugwave store migrate` once",
+            place=place,
+        )
+
+
+async def migrate(wire: Wire, place: str) -> None:
+    """Apply what is missing; harmless when nothing is.
+
+    Raises:
+        StoreVersionError: If a newer program wrote it.
+    """
+    if await stored_version(wire, place) == schema_version():
+        return
+    await wire.script(f"BEGIN; {_LOCK}")
+    try:
+        version = await stored_version(wire, place)  # again, now that nobody else can change it
+        if version == 0:
+            await wire.script(_FIRST)
+        for number, sql in steps().items():
+            if number > version:
+                await wire.script(sql)
+                await wire.script(_DONE.format(version=number, now=NOW))
+        await wire.script("COMMIT")
+    finally:
+        if not wire.is_usable() and wire.is_open():
+            await wire.script("ROLLBACK")
