@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from jobs.report import RESULT_KEYS
+from jobs.report.results import RESULT_KEYS
 
 JOB_RESULT_KEYS: Final = ("ts", "level", "event", *RESULT_KEYS)
 """The keys of a ``job.result`` line, all of them, in this order; other programs read them."""

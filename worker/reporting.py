@@ -20,7 +20,7 @@ import structlog
 
 from jobs.errors import StoreError
 from jobs.model import WorkerId
-from jobs.report import result_fields
+from jobs.report.results import result_fields
 from jobs.states import BAD_STATES
 from jobs.store.protocol import Result, WorkStore
 

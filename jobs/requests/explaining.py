@@ -14,7 +14,7 @@ from jobs.requests.body import EXPECTED, PLUGIN_FIELDS, TOP_FIELDS
 from jobs.requests.problems import Problem, did_you_mean, kind, quoted
 
 RAW_KEY: Final = "_raw"
-"""Where `jobs.rejects` puts a line that is no JSON object."""
+"""Where `jobs.intake.rejects` puts a line that is no JSON object."""
 
 MAX_PROBLEMS: Final = 20
 """More than these are counted, not described; the rest is rarely worth the reading."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from jobs.intake import IntakeResult, IntakeVerdict
-from jobs.recordlines import Record
+from jobs.intake.lines import Record
+from jobs.intake.taking import IntakeResult, IntakeVerdict
 from jobs.requests import Problem
 from tests.cli.running import Cli
 from worker.cli.enqueue import exit_code, result_line

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.report import Recap
+from jobs.report.results import Recap
 from jobs.requests import parse_request
 from jobs.states import JobState
 from tests.cli.running import Cli

@@ -19,7 +19,7 @@ from config.events import JOB_RESULT_KEYS
 from config.logs import configure, get_logger, reset
 from config.settings import LogFormat, LogLevel, LogSettings
 from jobs.errors import ConfigError
-from jobs.report import result_fields
+from jobs.report.results import result_fields
 from jobs.states import JobState
 from tests.builders import a_job, a_request
 from tests.fakes import FakeClock

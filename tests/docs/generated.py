@@ -16,7 +16,7 @@ from config.describing import settings_reference
 from config.events import EVENTS
 from jobs.causes import CAUSES
 from jobs.outcomes import ROWS
-from jobs.report import RESULT_KEYS
+from jobs.report.results import RESULT_KEYS
 from jobs.states import TRANSITIONS, JobState
 from worker.cli.catalogue import COMMANDS, EXIT_CODES, Entry
 

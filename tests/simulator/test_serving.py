@@ -22,8 +22,8 @@ async def test_serve_says_when_it_is_ready_and_stops_when_told(tmp_path: Path) -
 
     async def run() -> None:
         file = tmp_path / "journal.jsonl"
-        options = SimulatorOptions()
-        await serve(options, "127.0.0.1", 0, journal=file, stop=stop, on_ready=on_ready)
+        simulator = Simulator(SimulatorOptions(), journal=file)
+        await serve(simulator, "127.0.0.1", 0, stop=stop, on_ready=on_ready)
 
     with anyio.fail_after(2):
         async with anyio.create_task_group() as group, aiohttp.ClientSession() as session:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.again import RETRYABLE, retry_request, why_not_retryable
 from jobs.model import JobId
+from jobs.requests.again import RETRYABLE, retry_request, why_not_retryable
 from jobs.states import JobState
 from tests.builders import NOON_US, a_job, a_request
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from jobs.causes import CAUSES
-from jobs.explain import Explanation, explain
 from jobs.model import Job, JobId, Progress, WorkerId
 from jobs.pacing import Bucket
-from jobs.reasons import Evidence
+from jobs.report.explain import Explanation, explain
+from jobs.report.reasons import Evidence
 from jobs.states import FINAL_STATES, HELD_STATES, JobState, WaitReason
 from jobs.store.protocol import Event, WorkerInfo, WorkerRow
 from tests.builders import NOON_US, a_job, a_request

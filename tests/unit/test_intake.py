@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import intake
 from jobs.errors import InputFileError, StoreError, StoreFullError
-from jobs.intake import IntakeResult, IntakeSummary, IntakeVerdict, start_position, take_in
+from jobs.intake import taking as intake
+from jobs.intake.records import FileFormat, Record, RecordFile, jsonl_records
+from jobs.intake.taking import IntakeResult, IntakeSummary, IntakeVerdict, start_position, take_in
 from jobs.model import JobId, JobRequest
-from jobs.records import FileFormat, Record, RecordFile, jsonl_records
 from jobs.store.protocol import Enqueued, IntakePosition, Verdict
 
 

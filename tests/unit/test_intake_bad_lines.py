@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from jobs.intake import IntakeResult, IntakeVerdict, take_in
+from jobs.intake.records import jsonl_records
+from jobs.intake.taking import IntakeResult, IntakeVerdict, take_in
 from jobs.model import JobRequest
-from jobs.records import jsonl_records
 from jobs.store.protocol import Enqueued, IntakePosition
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from jobs.intake import IntakeSummary, take_in
+from jobs.intake.records import jsonl_records
+from jobs.intake.taking import IntakeSummary, take_in
 from jobs.model import JobId, JobRequest
-from jobs.records import jsonl_records
 from jobs.store.protocol import Enqueued, IntakePosition, Verdict
 
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.csvrecords import CsvTable
 from jobs.errors import InputFileError
-from jobs.recordlines import RAW_SHOWN_BYTES
-from jobs.records import (
+from jobs.intake.lines import RAW_SHOWN_BYTES
+from jobs.intake.records import (
     RECORD_LIMIT_BYTES,
     FileFormat,
     Record,
@@ -21,6 +20,7 @@ from jobs.records import (
     jsonl_records,
     open_records,
 )
+from jobs.intake.rows import CsvTable
 
 KIB = 1024
 

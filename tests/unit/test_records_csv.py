@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.csvrecords import CsvTable, _Quotes, cells_of
 from jobs.errors import InputFileError
-from jobs.records import (
+from jobs.intake.records import (
     RECORD_LIMIT_BYTES,
     FileFormat,
     Record,
     RecordFile,
 )
+from jobs.intake.rows import CsvTable, _Quotes, cells_of
 
 KIB = 1024
 

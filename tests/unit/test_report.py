@@ -4,7 +4,7 @@ import pytest
 
 from config.events import JOB_RESULT_KEYS
 from jobs.model import Progress, WorkerId
-from jobs.report import RESULT_KEYS, Recap, bad_causes, class_of, result_fields
+from jobs.report.results import RESULT_KEYS, Recap, bad_causes, class_of, result_fields
 from jobs.states import FINAL_STATES, JobState
 from tests.builders import NOON_US, PROJECT, a_job, a_request
 

@@ -17,7 +17,7 @@ from config.logs import configure
 from jobs.causes import ABNORMAL
 from jobs.clock import SystemClock
 from jobs.inputs import contains
-from jobs.report import EXIT_PARTIAL, Recap
+from jobs.report.results import EXIT_PARTIAL, Recap
 from jobs.requests import parse_request
 from jobs.states import BAD_STATES, JobState
 from jobs.store.protocol import JobFilter

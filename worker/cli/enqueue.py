@@ -16,10 +16,10 @@ from config.masking import clean_text
 from jobs.clock import SystemClock
 from jobs.durations import format_duration
 from jobs.errors import ConflictError, InputFileError, UsageError
-from jobs.intake import IntakeResult, IntakeVerdict, start_position, take_in
+from jobs.intake.records import STANDARD_INPUT, FileFormat, RecordFile, open_records
+from jobs.intake.rejects import RejectWriter
+from jobs.intake.taking import IntakeResult, IntakeVerdict, start_position, take_in
 from jobs.model import job_name
-from jobs.records import STANDARD_INPUT, FileFormat, RecordFile, open_records
-from jobs.rejects import RejectWriter
 from jobs.requests import Problem
 from worker.cli.choices import Choices
 from worker.cli.console import Console

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import click
 
-from jobs.again import RETRY_OF, RETRYABLE, retry_request, why_not_retryable
 from jobs.errors import NothingMatchedError, UsageError
 from jobs.model import Job, JobId, job_name
-from jobs.report import EXIT_PARTIAL
+from jobs.report.results import EXIT_PARTIAL
+from jobs.requests.again import RETRY_OF, RETRYABLE, retry_request, why_not_retryable
 from jobs.states import FINAL_STATES, JobState
 from jobs.store.protocol import JobFilter, Store, Verdict
 from worker.cli.arguments import JobType, StateType, merged_states

@@ -11,7 +11,7 @@ from jobs.clock import iso, seconds_to_us
 from jobs.durations import format_duration
 from jobs.errors import NothingMatchedError
 from jobs.model import Job, JobId, job_name
-from jobs.report import seconds_between
+from jobs.report.results import seconds_between
 from jobs.states import JobState
 from jobs.store.protocol import Event, JobFilter, Store
 from worker.cli.arguments import DurationType, JobType, StateType, merged_states

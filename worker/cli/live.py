@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from jobs.clock import Clock
 from jobs.durations import format_duration
-from jobs.report import FINAL_ORDER
+from jobs.report.results import FINAL_ORDER
 from jobs.states import JobState
 from worker.cli.console import Console, counted
 from worker.cli.printing import fitted

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.durations import format_duration
 from jobs.errors import PlugwaveError
-from jobs.report import FINAL_ORDER, Recap, bad_causes
+from jobs.report.results import FINAL_ORDER, Recap, bad_causes
 from jobs.states import BAD_STATES, JobState
 from jobs.store.protocol import JobFilter, Store
 from worker.cli.console import Console, counted

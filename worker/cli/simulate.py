@@ -15,7 +15,7 @@ from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import as_json, document
 from worker.cli.session import run_async
 from worker.cli.simulator_options import simulator_options
-from worker.simulator import SimulatorOptions, serve
+from worker.simulator import Simulator, SimulatorOptions, serve
 from worker.simulator.catalogue import CATALOGUE
 from worker.simulator.fleet import Fleet
 
@@ -83,23 +83,23 @@ async def _simulate(
 ) -> None:
     stop = anyio.Event()
     host, port = address
+    simulator = Simulator(options, journal=journal)
     async with anyio.create_task_group() as tasks:
         await tasks.start(_stop_on_signal, stop)
         await serve(
-            options,
+            simulator,
             host,
             port,
-            journal=journal,
             stop=stop,
-            on_ready=lambda url: _tell(console, options, url),
+            on_ready=lambda _: _tell(console, simulator),
         )
         tasks.cancel_scope.cancel()
     console.say("The simulator has stopped.")
 
 
-def _tell(console: Console, options: SimulatorOptions, url: str) -> None:
+def _tell(console: Console, simulator: Simulator) -> None:
     """Print where it listens and how to point plugwave at it."""
-    environment = {"PLUGWAVE_CLOUD__ENDPOINT": url, "PLUGWAVE_CLOUD__AUTH": "none"}
+    options, url, environment = simulator.options, simulator.url, simulator.environment
     if console.structured:
         document(console, {"url": url, "environment": environment})
     elif console.choices.output == "name":
@@ -114,6 +114,8 @@ def _tell(console: Console, options: SimulatorOptions, url: str) -> None:
         f"Simulated cloud: {pools} pools in {options.projects} projects, "
         f"{options.speed:g} times real time. Ctrl-C ends it."
     )
+    if options.auth != "none":
+        console.say(f"Every key, user and agency: {url}/_sim/credentials")
 
 
 async def _stop_on_signal(

@@ -13,6 +13,8 @@ import click
 
 from worker.simulator.options import (
     AnswerShape,
+    Auth,
+    Metadata,
     PostMode,
     SimulatorOptions,
     Site,
@@ -32,6 +34,8 @@ _WORDS: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
         "open_fleet": (bool, "Unknown projects and pools come into being."),
         "installed": (RATE, "Fraction of pools with plug-ins in their oldest version."),
         "odd_pools": (RATE, "Fraction that is Creating, Abnormal or frozen."),
+        "workspaces": (int, "Workspaces; a pool outside of the first takes no plug-in."),
+        "offer_gaps": (RATE, "Fraction of pools on which not everything is on offer."),
         "bad_pools": (RATE, "Fraction on which a change ends Abnormal."),
         "install_s": (float, "Shortest and longest install."),
         "upgrade_s": (float, "Shortest and longest upgrade."),
@@ -61,6 +65,15 @@ _WORDS: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
         "slow": (RATE, "Effect done, the answer comes slowly."),
         "slow_s": (float, "How slowly, in real seconds."),
         "read_faults": (RATE, "A GET is answered 500, reset or cut."),
+        "auth": (click.Choice(get_args(Auth)), "How a request must prove who asks."),
+        "accounts": (int, "Accounts that own the projects."),
+        "users": (int, "Users; requests are limited for each."),
+        "keys": (int, "Key pairs of the users, printed at the start."),
+        "token_life_s": (float, "How long a token or temporary key lives, in real seconds."),
+        "lock_s": (float, "How long six wrong signatures lock a key, in real seconds."),
+        "skew_s": (float, "How far a signature's date may be off, in real seconds."),
+        "metadata": (click.Choice(get_args(Metadata)), "What the metadata service does."),
+        "iam_faults": (RATE, "A call to IAM is answered 503."),
     }
 )
 

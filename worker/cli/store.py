@@ -7,7 +7,7 @@ import click
 from config.masking import clean_text
 from jobs.clock import iso
 from jobs.durations import format_duration
-from jobs.report import seconds_between
+from jobs.report.results import seconds_between
 from jobs.states import OPEN_STATES, JobState
 from jobs.store.protocol import Finding, Store, WorkerRow
 from worker.cli.choices import Choices

@@ -6,7 +6,7 @@ from typing import Any, Final
 from config.masking import masked_inputs
 from jobs.clock import iso
 from jobs.model import Job, WorkerId, job_name
-from jobs.report import result_fields, surface_state, wanted_version
+from jobs.report.results import result_fields, surface_state, wanted_version
 from jobs.states import FINAL_STATES, JobState
 from jobs.store.protocol import WorkerRow
 from worker.cli.console import Console, age

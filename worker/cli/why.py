@@ -1,4 +1,4 @@
-"""`plugwave why`: gather what the store knows and let `jobs.explain` say why."""
+"""`plugwave why`: gather what the store knows and let `jobs.report.explain` say why."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,9 +7,9 @@ import click
 
 from config.masking import clean_text, mask_text
 from jobs.errors import NothingMatchedError
-from jobs.explain import Explanation, explain
 from jobs.model import Job, job_name
-from jobs.reasons import Evidence
+from jobs.report.explain import Explanation, explain
+from jobs.report.reasons import Evidence
 from jobs.states import OPEN_STATES, JobState
 from jobs.store.protocol import JobFilter, Store
 from worker.cli.arguments import job_id

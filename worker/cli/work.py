@@ -16,7 +16,7 @@ from config.sources import Flag
 from jobs.clock import Clock, SystemClock
 from jobs.durations import format_duration
 from jobs.errors import PlugwaveError
-from jobs.report import Recap
+from jobs.report.results import Recap
 from worker.app import Work, opened_store
 from worker.cli.choices import Choices
 from worker.cli.console import Console

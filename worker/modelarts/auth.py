@@ -15,7 +15,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from yarl import URL
 
 from jobs.outcomes import Answer
-from worker.modelarts.keys import AccessKey, Token, short_key
+from worker.modelarts.keys import AccessKey, Token
 from worker.modelarts.signing import TOKEN_HEADER, sign
 
 SECRET_HEADERS: Final = frozenset(
@@ -220,7 +220,10 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def shortened_keys(text: str, headers: Mapping[str, str]) -> str:
-    """Return *text* with the access key that signed *headers* cut to what may be shown."""
+def hidden_in_errors(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what the text of an error must not show: `secrets_in`, and the whole access key.
+
+    The key's id alone is no secret, and a success may well repeat it: plug-ins have inputs.
+    """
     signed = _ACCESS.search(headers.get("Authorization", ""))
-    return text if signed is None else text.replace(signed[1], short_key(signed[1]))
+    return secrets_in(headers) if signed is None else (*secrets_in(headers), signed[1])

@@ -6,7 +6,8 @@ beside `GateClosed`.  A success that cannot be read is an outcome of its own: a 
 not a state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from yarl import URL
@@ -14,8 +15,8 @@ from yarl import URL
 from jobs.clock import Clock
 from jobs.model import PoolRead, Target
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome
-from worker.modelarts.auth import Authorizer, secrets_in
-from worker.modelarts.errors import classify_status, request_id
+from worker.modelarts.auth import Authorizer, NoCredentialError, hidden_in_errors, secrets_in
+from worker.modelarts.errors import AuthFault, auth_fault, classify_status, request_id
 from worker.modelarts.faults import NotSendableError, UnreadableError
 from worker.modelarts.models import read_plugin, read_plugin_list, template_in, to_seen
 from worker.modelarts.outcomes_of_exceptions import answer_of_exception
@@ -32,6 +33,8 @@ ACCEPTED: Final = frozenset({200, 201, 202})
 
 READ: Final = frozenset({200})
 """Status of a read."""
+
+RENEWED: Final = "the credential had ended; it is renewed and the request made again"
 
 JSON_BODY: Final = {"Content-Type": "application/json"}
 
@@ -154,22 +157,40 @@ class ModelArtsClient:
     async def _do(self, call: _Call[T], gate: Gate, timeout_s: float) -> T | Answer:
         """Send the request; return what its success tells, or what else became of it."""
         body = call.body or b""
-        proof = self._authorizer.headers(call.method, call.url, body, self._clock.now_us())
+        try:
+            await self._authorizer.ready(call.url)
+            proof = self._authorizer.headers(call.method, call.url, body, self._clock.now_us())
+        except NoCredentialError as error:
+            return error.answer
         headers = proof if call.body is None else {**JSON_BODY, **proof}
         raw = await self._transport.request(
             call.method, call.url, headers, call.body, timeout_s=timeout_s, gate=gate
         )
         if isinstance(raw, Answer):
             return raw
-        secrets = secrets_in(proof)
         if not 200 <= raw.status < 300:
-            return classify_status(
-                raw.status, raw.headers, raw.body, now_us=self._clock.now_us(), secrets=secrets
-            )
+            return self._refusal(call.url, proof, raw)
+        secrets = secrets_in(proof)
         try:
             return call.read(_success(call, raw, secrets), raw)
         except UnreadableError as error:
             return _unreadable(raw, error, secrets)
+
+    def _refusal(self, url: URL, proof: Mapping[str, str], raw: RawAnswer) -> Answer:
+        """Return what the answer means; a credential that has ended is renewed by the next call."""
+        answer = classify_status(
+            raw.status,
+            raw.headers,
+            raw.body,
+            now_us=self._clock.now_us(),
+            secrets=hidden_in_errors(proof),
+        )
+        if answer.outcome is not Outcome.UNAUTHENTICATED:
+            return answer
+        if auth_fault(answer) is AuthFault.EXPIRED and self._authorizer.ended(url, proof):
+            # Refused in full, so nothing was accepted: the call may be made again at once.
+            return replace(answer, outcome=Outcome.GATE_CLOSED, message=RENEWED)
+        return answer
 
 
 def _success(call: _Call[T], raw: RawAnswer, secrets: tuple[str, ...]) -> Document:

@@ -38,7 +38,7 @@ EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._~/-]*", re.ASCII)
 
 
-def sign(  # noqa: PLR0913 - one parameter for each part of a request, and the key
+def sign(
     method: str,
     url: URL,
     headers: Mapping[str, str],

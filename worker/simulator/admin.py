@@ -1,7 +1,9 @@
 """Look into the running simulator and change it: ``/_sim/…``, from this machine only.
 
     GET, POST /_sim/options            the options in force; a JSON object of others
-    GET       /_sim/fleet              project ids and pool names
+    GET, POST /_sim/credentials        who there is, with secrets; {"unlock": true} lets locked
+                                       keys in, {"revoke": true} voids what was handed out
+    GET       /_sim/fleet              project ids and pool names, workspaces
     GET       /_sim/state[?all=true]   plug-ins and operations of each pool that was met, or of all
     GET       /_sim/journal?after=N    the journal's lines above N, one JSON object each
     GET       /_sim/jobs?plugin=&version=&keys=   a job request for each pool, one a line
@@ -58,8 +60,8 @@ def answer(cloud: Cloud, method: str, raw_path: str, body: bytes) -> Answer:
     path, _, text = raw_path.partition("?")
     query = {name: values[0] for name, values in parse_qs(text).items()}
     page = path.removeprefix(PREFIX)
-    if (method, page) == ("POST", "options"):
-        return _change(cloud, body)
+    if method == "POST" and page in _CHANGES:
+        return _CHANGES[page](cloud, body)
     if method != "GET" or page not in _PAGES:
         return _refusal(404, f"there is no such page; GET one of {', '.join(_PAGES)}")
     return _PAGES[page](cloud, query)
@@ -91,6 +93,26 @@ def _change(cloud: Cloud, body: bytes) -> Answer:
         return _refusal(400, str(error))
 
 
+def _act(cloud: Cloud, body: bytes) -> Answer:
+    try:
+        wanted = orjson.loads(body)
+    except ValueError:
+        return _refusal(400, "the body is not JSON")
+    actions = {"unlock": cloud.identity.unlock, "revoke": cloud.identity.revoke}
+    if not isinstance(wanted, dict) or not wanted or wanted.keys() - actions.keys():
+        return _refusal(400, f"the body must be a JSON object with {' or '.join(actions)}")
+    if any(value is not True for value in wanted.values()):
+        return _refusal(400, "an action is asked for with true")
+    for name in wanted:
+        actions[name]()
+    return document(cloud.identity.portrait())
+
+
+def _credentials(cloud: Cloud, query: Query) -> Answer:
+    del query
+    return document(cloud.identity.portrait())
+
+
 def _options(cloud: Cloud, query: Query) -> Answer:
     del query
     return document(cloud.options.as_dict())
@@ -102,7 +124,8 @@ def _fleet(cloud: Cloud, query: Query) -> Answer:
     for project_id, pool_name in cloud.fleet.targets:
         projects[project_id].append(pool_name)
     told = [{"project_id": project_id, "pools": pools} for project_id, pools in projects.items()]
-    return document({"region": cloud.options.region, "projects": told})
+    head = {"region": cloud.options.region, "workspaces": cloud.fleet.workspaces}
+    return document({**head, "projects": told})
 
 
 def _state(cloud: Cloud, query: Query) -> Answer:
@@ -156,11 +179,16 @@ def _jobs(cloud: Cloud, query: Query) -> Answer:
 _PAGES: Final[Mapping[str, Callable[[Cloud, Query], Answer]]] = MappingProxyType(
     {
         "options": _options,
+        "credentials": _credentials,
         "fleet": _fleet,
         "state": _state,
         "journal": _journal,
         "jobs": _jobs,
     }
+)
+
+_CHANGES: Final[Mapping[str, Callable[[Cloud, bytes], Answer]]] = MappingProxyType(
+    {"options": _change, "credentials": _act}
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from worker.simulator import shapes
+from worker.simulator import machines, shapes
 from worker.simulator.answers import (
     Answer,
     absent_plugin,
@@ -101,9 +101,9 @@ def list_pools(world: World, visit: Visit, now_s: float) -> Answer:
     wanted["os.modelarts/workspace.id"] = visit.query("workspaceId") or DEFAULT_WORKSPACE
     status = visit.query("status")
     items = [
-        shapes.pool_document(pool, world.condition(pool, now_s), world.options)
+        machines.pool_document(pool, world.condition(pool, now_s), world.options)
         for pool in pools
-        if wanted.items() <= shapes.pool_labels(pool).items()
+        if wanted.items() <= machines.pool_labels(pool, world.options).items()
         and _has_status(world, pool, now_s, status)
     ]
     return document({"kind": "PoolList", "apiVersion": "v2", "items": items})
@@ -115,7 +115,7 @@ def show_pool(world: World, visit: Visit, now_s: float) -> Answer:
     if pool is None:
         return unknown_pool(visit.place.pool_name or "")
     condition = world.condition(pool, now_s)
-    return document(shapes.pool_document(pool, condition, world.options))
+    return document(machines.pool_document(pool, condition, world.options))
 
 
 def list_nodes(world: World, visit: Visit, now_s: float) -> Answer:
@@ -131,7 +131,7 @@ def list_nodes(world: World, visit: Visit, now_s: float) -> Answer:
     last = min(first + (limit or MOST_NODES), pool.nodes)
     left = pool.nodes - last
     page: dict[str, Any] = {"continue": str(last), "remainingItemCount": left} if left > 0 else {}
-    items = [shapes.node(pool, number, world.options.region) for number in range(first, last)]
+    items = [machines.node(pool, number, world.options) for number in range(first, last)]
     return document({"kind": "NodeList", "apiVersion": "v2", "metadata": page, "items": items})
 
 
@@ -166,7 +166,7 @@ def _has_status(world: World, pool: Pool, now_s: float, status: str | None) -> b
     """Whether the pool is in the group that ``status`` asks for; no pool of ours has failed."""
     if status is None:
         return True
-    phase = shapes.pool_phase(world.condition(pool, now_s))
+    phase = machines.pool_phase(world.condition(pool, now_s))
     return status == ("creating" if phase == "Creating" else "created")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from worker.simulator.options import Site
@@ -115,9 +115,9 @@ def place_of(method: str, raw_path: str, site: Site) -> Place:
     return Place(call=call, **names)
 
 
-def _resource(parts: list[str]) -> tuple[_Resource | None, dict[str, str]]:
+def _resource(parts: list[str]) -> tuple[_Resource | None, dict[str, Any]]:
     found: _Resource | None = None
-    names: dict[str, str] = {}
+    names: dict[str, Any] = {}
     match parts:
         case ["", "v2", project, "pools"]:
             found, names = _Resource.POOLS, {"project_id": project}

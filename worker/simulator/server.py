@@ -26,6 +26,7 @@ from worker.simulator.cloud import BODY_LIMIT, Cloud, Reply
 from worker.simulator.credentials import Authenticator
 from worker.simulator.faults import Manner
 from worker.simulator.fleet import Fleet
+from worker.simulator.iam.environment import environment
 from worker.simulator.iam.identity import Identity
 from worker.simulator.journal import Journal
 from worker.simulator.options import SimulatorOptions
@@ -98,6 +99,11 @@ class Simulator:
     def identity(self) -> Identity:
         """Who may ask: keys, users, agencies, and what became of them."""
         return self._cloud.identity
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What to export so that a client finds us and may ask; secrets included."""
+        return environment(self._url, self.options, self.identity.directory)
 
     @property
     def journal(self) -> Journal:

@@ -1,22 +1,18 @@
-"""Plug-ins, templates, pools and nodes as the contract spells them."""
+"""Plug-ins and their templates as the contract spells them."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from jobs.clock import MICROSECONDS
 from worker.simulator.catalogue import Template
 from worker.simulator.chance import hexadecimal
-from worker.simulator.fleet import BORN_US, Condition, Pool
+from worker.simulator.fleet import BORN_US, Pool
 from worker.simulator.options import SimulatorOptions
 from worker.simulator.state import Plugin, View
-
-_FLAVOR: Final = "modelarts.vm.gpu.v100"
-FROZEN_BIT: Final = 8
-WORKSPACE: Final = "0"
 
 
 @lru_cache(maxsize=4096)
@@ -89,8 +85,10 @@ def _workload(kind: str, name: str) -> dict[str, str]:
     }
 
 
-def template(one: Template, options: SimulatorOptions) -> dict[str, Any]:
-    """Return one plug-in on offer, newest version first."""
+def template(
+    one: Template, offers: Iterable[tuple[str, str]], options: SimulatorOptions
+) -> dict[str, Any]:
+    """Return one plug-in on offer; *offers* are oldest first, they are told newest first."""
     annotations = {"os.modelarts.plugin/release.name": one.title} if one.title else {}
     versions = [
         {
@@ -98,10 +96,10 @@ def template(one: Template, options: SimulatorOptions) -> dict[str, Any]:
             "creationTimestamp": created,
             "inputs": {"parameters": one.parameters},
             "translate": {"en_US": {}, "zh_CN": {}},
-            "description": "",
-            "detail": "",
+            "description": one.title or one.name,
+            "detail": f"{one.name} {version}",
         }
-        for version, created in reversed(one.versions)
+        for version, created in reversed(tuple(offers))
     ]
     return {
         # The two documentations disagree about this word.
@@ -111,91 +109,38 @@ def template(one: Template, options: SimulatorOptions) -> dict[str, Any]:
         "spec": {
             "optional": one.removable,
             "type": one.kind,
-            "logoURL": "",
+            "logoURL": f"https://logos.example.com/{one.name}.svg",
             "description": one.title or one.name,
             "versions": versions,
         },
     }
 
 
-def driver_template(name: str, versions: Iterable[str]) -> dict[str, Any]:
-    """Return a driver template as v1 tells it: its versions are a map, at the top."""
-    return {
+def driver_template(
+    name: str, versions: Iterable[str], options: SimulatorOptions
+) -> dict[str, Any]:
+    """Return a driver template as v1 tells it: its versions are a map.
+
+    The reference puts them into the spec and the example at the top; so does each site.
+    """
+    kind = "npuDriver" if name == "npu-driver" else "gpuDriver"
+    told = {
+        version: {
+            "version": version,
+            "creationTimestamp": timestamp(BORN_US),
+            "inputs": {},
+            "translate": {},
+            "description": name,
+            "detail": f"{name} {version}",
+        }
+        for version in versions
+    }
+    spec: dict[str, Any] = {"type": kind, "description": name}
+    document: dict[str, Any] = {
         "kind": "PluginTemplate",
         "apiVersion": "v1",
-        "metadata": {"name": name},
-        "spec": {"type": "npuDriver" if name == "npu-driver" else "gpuDriver"},
-        "versions": {
-            version: {"version": version, "creationTimestamp": timestamp(BORN_US), "inputs": {}}
-            for version in versions
-        },
+        "metadata": {"name": name, "annotations": {}},
+        "spec": spec,
     }
-
-
-def pool_labels(pool: Pool) -> dict[str, str]:
-    """Return the labels a selector can ask for."""
-    return {"os.modelarts/name": pool.title, "os.modelarts/workspace.id": WORKSPACE}
-
-
-def pool_document(pool: Pool, condition: Condition, region: str) -> dict[str, Any]:
-    """Return one pool; *condition* is what it is in now."""
-    wanted = {
-        "flavor": _FLAVOR,
-        "count": pool.nodes,
-        "maxCount": pool.nodes,
-        "azs": [{"az": f"{region}a", "count": pool.nodes}],
-    }
-    group = {Condition.CREATING: "creating", Condition.ABNORMAL: "abnormal"}.get(condition)
-    counted: dict[str, list[Any]] = {"creating": [], "available": [], "abnormal": []}
-    counted[group or "available"] = [wanted]
-    return {
-        "kind": "Pool",
-        "apiVersion": "v2",
-        "metadata": {
-            "name": pool.name,
-            "creationTimestamp": timestamp(BORN_US),
-            "labels": pool_labels(pool),
-            "annotations": {},
-        },
-        "spec": {
-            "type": "Dedicate",
-            "scope": ["Train", "Infer"],
-            "controlMode": FROZEN_BIT if condition is Condition.FROZEN else 0,
-            "resources": [wanted],
-        },
-        "status": {
-            "phase": pool_phase(condition),
-            "message": "",
-            "resources": {**counted, "deleting": []},
-            "scope": [
-                {"scopeType": kind, "state": "Enabled"} for kind in ("Train", "Infer", "Notebook")
-            ],
-            "clusters": [{"name": f"{pool.name}-cce", "type": "CCE", "version": "v1.28"}],
-            "driver": {"gpu": {"version": "535.54.03", "state": "Running"}},
-        },
-    }
-
-
-def pool_phase(condition: Condition) -> str:
-    """Return the phase of a pool; a frozen one goes on running."""
-    return {Condition.CREATING: "Creating", Condition.ABNORMAL: "Abnormal"}.get(
-        condition, "Running"
-    )
-
-
-def node(pool: Pool, number: int, region: str) -> dict[str, Any]:
-    """Return one node of a pool, counting from 0."""
-    return {
-        "kind": "Node",
-        "apiVersion": "v2",
-        "metadata": {
-            "name": f"os-node-{hexadecimal(pool.name, number, digits=12)}",
-            "creationTimestamp": timestamp(BORN_US),
-        },
-        "spec": {"flavor": _FLAVOR},
-        "status": {
-            "phase": "Available",
-            "az": f"{region}a",
-            "driver": {"phase": "Running", "version": "535.54.03"},
-        },
-    }
+    (spec if options.site == "cn" else document)["versions"] = told
+    return document

@@ -131,9 +131,7 @@ class Connections:
     async def connect_once(self) -> Wire:
         """Open one connection that nobody lends or takes back."""
         patience = self.patience
-        return await connect(
-            self.address, connect_s=patience.connect_s, answer_s=patience.answer_s
-        )
+        return await connect(self.address, connect_s=patience.connect_s, answer_s=patience.answer_s)
 
     def _take_back(self, wire: Wire) -> None:
         if wire.is_usable() and not self._closed:

@@ -141,9 +141,7 @@ class Grouped(Generic[C, V]):
             group.append(one)
         return group
 
-    def _give_up(
-        self, leader: _Place[C, V], group: list[_Place[C, V]], *, begun: bool
-    ) -> None:
+    def _give_up(self, leader: _Place[C, V], group: list[_Place[C, V]], *, begun: bool) -> None:
         """The leader was cancelled: put the others back, or say that nobody knows."""
         others = [one for one in group if one is not leader]
         group.clear()

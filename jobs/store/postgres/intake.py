@@ -161,9 +161,7 @@ def _check_text(*texts: str | None) -> None:
                 raise OverflowError
 
 
-async def enqueue(
-    transaction: Transaction, batches: Sequence[Batch]
-) -> list[Sequence[Enqueued]]:
+async def enqueue(transaction: Transaction, batches: Sequence[Batch]) -> list[Sequence[Enqueued]]:
     """See `IntakeStore.enqueue`; one answer for each batch, in order."""
     wanted = [one for batch in batches for one in batch.wanted]
     told: list[Enqueued] = []
@@ -258,7 +256,9 @@ class _Intake:
         found = {address: memory[address] for address in wanted if address in memory}
         missing = sorted(wanted.keys() - found.keys())
         if missing:
-            told = [(one, wanted[one].request.plugin.name, wanted[one].spec_text) for one in missing]
+            told = [
+                (one, wanted[one].request.plugin.name, wanted[one].spec_text) for one in missing
+            ]
             await self._wire.rows(_ADD_SPECS, *columns(told, 3))
             found.update((address, key) for address, key in await self._wire.rows(_SPECS, missing))
         self._transaction.remember_specs(found)

@@ -143,9 +143,7 @@ async def record(transaction: Transaction, calls: Sequence[Call]) -> list[Job | 
     return outcomes
 
 
-async def _record_round(
-    transaction: Transaction, calls: Sequence[Call]
-) -> list[Job | Exception]:
+async def _record_round(transaction: Transaction, calls: Sequence[Call]) -> list[Job | Exception]:
     freeing = [c.lease.job for c in calls if isinstance(c, Change) and c.event in MAY_FREE]
     if freeing:
         await lock_pools_of(transaction, freeing)
@@ -169,9 +167,7 @@ async def _record_round(
     return outcomes
 
 
-async def _requests(
-    transaction: Transaction, jobs: Mapping[int, Row]
-) -> Mapping[int, JobRequest]:
+async def _requests(transaction: Transaction, jobs: Mapping[int, Row]) -> Mapping[int, JobRequest]:
     known = transaction.memory.requests
     unknown = [job for job in jobs if job not in known]
     if unknown:
@@ -216,7 +212,11 @@ def _decide(
 
 
 def _job(
-    call: Call, row: Row, request: JobRequest, state: JobState, **more: Any  # noqa: ANN401 - fields of Job
+    call: Call,
+    row: Row,
+    request: JobRequest,
+    state: JobState,
+    **more: Any,  # noqa: ANN401 - fields of Job
 ) -> Job:
     facts: dict[str, Any] = {"worker": call.lease.worker, **more}
     return Job(

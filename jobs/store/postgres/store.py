@@ -103,9 +103,7 @@ class PostgresStore:
     ) -> Callable[[Sequence[C], Callable[[], None]], Awaitable[Sequence[V | Exception]]]:
         """Return what serves a group of calls with *work*, in one transaction if possible."""
 
-        async def serve(
-            calls: Sequence[C], begin: Callable[[], None]
-        ) -> Sequence[V | Exception]:
+        async def serve(calls: Sequence[C], begin: Callable[[], None]) -> Sequence[V | Exception]:
             async def whole(transaction: Transaction) -> Sequence[V | Exception]:
                 begin()
                 return await work(transaction, calls)

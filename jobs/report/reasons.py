@@ -1,6 +1,6 @@
 """The parts every explanation is made of: evidence, reasons, and the phrases they share.
 
-Pure.  `jobs.explain` says which reasons a state has and `jobs.waits` which ones a waiting
+Pure.  `jobs.report.explain` says which reasons a state has and `jobs.report.waits` which ones a waiting
 job has; here is what both need.  Texts speak of durations only; the instant itself is in
 ``until_us``, so that each surface prints it in its own time zone.
 """
@@ -13,7 +13,7 @@ from jobs.clock import MICROSECONDS, iso
 from jobs.durations import format_duration
 from jobs.model import Job, JobId, WorkerId, job_name
 from jobs.pacing import Bucket
-from jobs.report import wanted_version
+from jobs.report.results import wanted_version
 from jobs.states import HELD_STATES
 from jobs.store.protocol import Event, WorkerRow
 

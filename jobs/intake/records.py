@@ -1,6 +1,6 @@
 """Files of job requests, read as a stream of records in constant memory.
 
-JSONL: one JSON object on each line; empty lines are passed over.  CSV: see `jobs.csvrecords`.
+JSONL: one JSON object on each line; empty lines are passed over.  CSV: see `jobs.intake.rows`.
 A record that cannot be read carries its problems and the stream goes on behind it; only what
 makes the whole file unreadable raises.
 """
@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from jobs.csvrecords import CsvTable
 from jobs.errors import InputFileError
-from jobs.recordlines import RECORD_LIMIT_BYTES, Record, chunks_of, too_long, without_end
+from jobs.intake.lines import RECORD_LIMIT_BYTES, Record, chunks_of, too_long, without_end
+from jobs.intake.rows import CsvTable
+from jobs.intake.strictjson import JsonError, loads
 from jobs.requests import Problem
-from jobs.strictjson import JsonError, loads
 
 __all__ = [
     "RECORD_LIMIT_BYTES",

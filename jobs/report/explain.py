@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jobs.causes import CAUSES
 from jobs.model import Job, JobId, job_name
-from jobs.reasons import (
+from jobs.report.reasons import (
     Evidence,
     Reason,
     Told,
@@ -24,9 +24,9 @@ from jobs.reasons import (
     trouble_text,
     worker_name,
 )
-from jobs.report import wanted_version
+from jobs.report.results import wanted_version
+from jobs.report.waits import why_waiting
 from jobs.states import FINAL_STATES, OPEN_STATES, JobEvent, JobState
-from jobs.waits import why_waiting
 
 START_WORKER: Final = "plugwave work"
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from jobs.causes import CAUSES
 from jobs.model import Job, job_name
-from jobs.reasons import Evidence, Reason, Told, ahead, last_trouble, pool_line
+from jobs.report.reasons import Evidence, Reason, Told, ahead, last_trouble, pool_line
 from jobs.states import WaitReason
 
 

@@ -2,7 +2,7 @@
 
 Columns are separated by commas and quoted as in RFC 4180; quoted cells may hold line breaks.
 An empty cell means that the field is left out.  ``inputs`` and ``labels`` are JSON, and a
-column ``labels.change`` is one label.  The last column may be ``problem``, as `jobs.rejects`
+column ``labels.change`` is one label.  The last column may be ``problem``, as `jobs.intake.rejects`
 writes it; it is passed over.
 
 A header that cannot be understood makes the whole file unreadable, because every row would
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from jobs.errors import InputFileError
-from jobs.recordlines import (
+from jobs.intake.lines import (
     RAW_SHOWN_BYTES,
     RECORD_LIMIT_BYTES,
     Record,
@@ -24,8 +24,8 @@ from jobs.recordlines import (
     too_long,
     without_end,
 )
+from jobs.intake.strictjson import JsonError, loads
 from jobs.requests import Problem, did_you_mean, quoted
-from jobs.strictjson import JsonError, loads
 
 PROBLEM_COLUMN: Final = "problem"
 LABEL_PREFIX: Final = "labels."

@@ -15,11 +15,11 @@ import anyio
 import anyio.to_thread
 
 from jobs.errors import BadRequestError, StoreError
+from jobs.intake.lines import Record
+from jobs.intake.strictjson import locate
 from jobs.model import JobId, JobRequest, job_name
-from jobs.recordlines import Record
 from jobs.requests import Problem, parse_request, problems_of, quoted
 from jobs.store.protocol import Enqueued, IntakePosition, IntakeStore, Verdict
-from jobs.strictjson import locate
 
 BATCH_BYTES: Final = 4 * 1024 * 1024
 """A batch ends before its count when its records grow larger than this."""
