@@ -227,6 +227,7 @@ class Work:
             info=WorkerInfo(name=self.name, host=socket.gethostname(), pid=os.getpid()),
             calls_for=switchboard.calls_for,
             close_turns=switchboard.close,
+            rate=switchboard.rate,
         )
 
     def _report_folder(self) -> Path:

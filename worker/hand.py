@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Iterator
 
 from jobs.model import JobId
+from jobs.states import JobState
 from worker.executor import Held
 
 
@@ -30,6 +31,10 @@ class Hand:
     def busy(self) -> int:
         """How many are being worked on at this moment."""
         return len(self._busy)
+
+    def count(self, state: JobState) -> int:
+        """How many are in *state*."""
+        return sum(1 for held in self._held.values() if held.job.state is state)
 
     def put(self, held: Held) -> None:
         """Hold the job until its move is due; it is no longer being worked on."""

@@ -12,6 +12,7 @@ A worker that was declared dead (a long pause, a store out of reach) drops what 
 registers anew and goes on; what it dropped is being looked after by others.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -51,9 +52,12 @@ IDLE_POLL_S: Final = 1.0
 RESCUE_EVERY_S: Final = 0.5
 """How often dead workers are looked for."""
 
-CLAIM_AT_LEAST: Final = 16
+CLAIM_AT_LEAST: Final = 8
 """A busy worker claims when it has room for this many, so that claims stay batches."""
 
+
+START_WITHIN_S: Final = 3.0
+"""A worker claims what it can start within this time at the permitted rate."""
 
 CRASH_PAUSE_S: Final = 5.0
 """A job on which our own code failed is given back after this, not in a hot loop."""
@@ -88,6 +92,7 @@ class Runner:
         info: WorkerInfo,
         calls_for: Callable[[Job], Calls | None],
         close_turns: Callable[[], None],
+        rate: Callable[[], float],
     ) -> None:
         self._store = store
         self._executor = executor
@@ -99,6 +104,7 @@ class Runner:
         self._info = info
         self._calls_for = calls_for
         self._close_turns = close_turns
+        self._rate = rate
         self._hand = Hand()
         self._wake = anyio.Event()
         self._stopping = False
@@ -221,8 +227,17 @@ class Runner:
             steps.start_soon(self._step, held, name=job_name(held.job.id))
 
     def _has_room(self) -> bool:
-        room = self._limits.slots - len(self._hand)
-        return room >= min(CLAIM_AT_LEAST, self._limits.slots) and self._lease.holds()
+        return self._room() >= min(CLAIM_AT_LEAST, self._limits.slots) and self._lease.holds()
+
+    def _room(self) -> int:
+        """Return how many jobs may be claimed now.
+
+        No more than the permitted rate can start within START_WITHIN_S: what is claimed and
+        cannot start is kept from other workers, from cancelling, and from its own deadline.
+        """
+        free = self._limits.slots - len(self._hand)
+        soon = max(4 * CLAIM_AT_LEAST, math.ceil(self._rate() * START_WITHIN_S))
+        return min(free, soon - self._hand.count(JobState.CHECKING))
 
     def _may_claim(self) -> bool:
         """Whether a claim may find something: it is a write, so it is not made in vain."""
@@ -233,7 +248,7 @@ class Runner:
 
     async def _claim(self) -> None:
         """Fill the hand, and set when to look again."""
-        room = self._limits.slots - len(self._hand)
+        room = self._room()
         claimed = await self._store.claim(
             self._lease.worker, limit=room, deadline_s=self._limits.deadline_s
         )

@@ -116,6 +116,10 @@ class Switchboard:
         """The limiters in use."""
         return [calls.limiter for calls in self._calls.values()]
 
+    def rate(self) -> float:
+        """Return the requests a second that are allowed now, over all endpoints in use."""
+        return sum(limiter.limit_per_s for limiter in self.limiters) or self._settings.rate
+
     def calls_for(self, job: Job) -> Calls | None:
         """Return the calls of the job's endpoint; None when no endpoint is known for it."""
         region = job.request.target.region or self._settings.region

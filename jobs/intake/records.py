@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Final, Self
 from jobs.errors import InputFileError
 from jobs.intake.lines import RECORD_LIMIT_BYTES, Record, chunks_of, too_long, without_end
 from jobs.intake.rows import CsvTable
-from jobs.intake.strictjson import JsonError, loads
 from jobs.requests import Problem
+from jobs.requests.strictjson import JsonError, loads
 
 __all__ = [
     "RECORD_LIMIT_BYTES",

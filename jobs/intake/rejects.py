@@ -17,8 +17,8 @@ import orjson
 from jobs.intake.lines import Record
 from jobs.intake.records import FileFormat
 from jobs.intake.rows import PROBLEM_COLUMN, cells_of
-from jobs.intake.strictjson import JsonError, loads
 from jobs.requests import PROBLEM_KEY, RAW_KEY, Problem
+from jobs.requests.strictjson import JsonError, loads
 
 _OLD_PROBLEM: Final = re.compile(
     rb'\s*+\{\s*+"' + PROBLEM_KEY.encode() + rb'"\s*+:\s*+"(?:[^"\\]|\\.)*+"\s*+,?+'

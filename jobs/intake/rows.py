@@ -24,8 +24,8 @@ from jobs.intake.lines import (
     too_long,
     without_end,
 )
-from jobs.intake.strictjson import JsonError, loads
 from jobs.requests import Problem, did_you_mean, quoted
+from jobs.requests.strictjson import JsonError, loads
 
 PROBLEM_COLUMN: Final = "problem"
 LABEL_PREFIX: Final = "labels."

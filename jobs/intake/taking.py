@@ -16,9 +16,9 @@ import anyio.to_thread
 
 from jobs.errors import BadRequestError, StoreError
 from jobs.intake.lines import Record
-from jobs.intake.strictjson import locate
 from jobs.model import JobId, JobRequest, job_name
 from jobs.requests import Problem, parse_request, problems_of, quoted
+from jobs.requests.strictjson import locate
 from jobs.store.protocol import Enqueued, IntakePosition, IntakeStore, Verdict
 
 BATCH_BYTES: Final = 4 * 1024 * 1024

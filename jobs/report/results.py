@@ -112,7 +112,7 @@ def result_fields(job: Job, worker_name: str | None, now_us: int) -> dict[str, A
         "cloud_request_id": progress.cloud_request_id,
         "phase": progress.phase,
         "reason": progress.reason,
-        "attempts": progress.sends,
+        "attempts": progress.sends - progress.spared,
         "calls": progress.calls,
         "throttled": progress.throttled,
         "wait_s": seconds_between(job.created_us, job.started_us),

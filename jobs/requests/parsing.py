@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from jobs.intake.strictjson import depth_exceeds
 from jobs.model import InputsBase, JobRequest, PluginWish, Target
 from jobs.requests.body import JobRequestBody
 from jobs.requests.explaining import explained
 from jobs.requests.identity import canonical, fingerprint, natural_key
 from jobs.requests.problems import Problem, kind, refusal
+from jobs.requests.strictjson import depth_exceeds
 
 PROBLEM_KEY: Final = "_problem"
 """The one foreign field that is tolerated and ignored: `jobs.intake.rejects` writes reasons there."""
@@ -26,7 +26,7 @@ def parse_request(value: object, *, source: str) -> JobRequest:
     """Return the request that *value*, a JSON object, describes.
 
     Args:
-        value: What `jobs.intake.strictjson.loads` returned; any mapping is taken.
+        value: What `jobs.requests.strictjson.loads` returned; any mapping is taken.
         source: Who asks; the scope of idempotency keys.
 
     Raises:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.clock import Clock
+from jobs.clock import Clock, SystemClock
 from jobs.model import WorkerId
+from jobs.store.postgres import Patience, open_postgres
 from jobs.store.protocol import Store
 from jobs.store.sqlite import open_sqlite
 from tests.contract.steps import ONE, a_worker
 from tests.fakes import FakeClock
+from tests.postgres.server import dsn_for
 
 Opener = Callable[[Path, Clock], Awaitable[Store]]
 """Opens the one store that belongs to a folder; twice the same folder is twice the same store."""
@@ -20,7 +22,13 @@ async def _sqlite(place: Path, clock: Clock) -> Store:
     return await open_sqlite(place / "jobs.db", clock)
 
 
-ENGINES: Mapping[str, Opener] = {"sqlite": _sqlite}
+async def _postgres(place: Path, clock: Clock) -> Store:
+    # The store's time is the database's, in production; here it is the test's.
+    at_once = Patience(confirm_death_s=0, trust_after_s=0)
+    return await open_postgres(await dsn_for(place), SystemClock(), patience=at_once, time=clock)
+
+
+ENGINES: Mapping[str, Opener] = {"postgres": _postgres, "sqlite": _sqlite}
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ class OneWorker:
             info=WorkerInfo(name="virtual", host="here", pid=1),
             calls_for=lambda _job: self._calls,
             close_turns=self._limiter.close,
+            rate=lambda: self._limiter.limit_per_s,
         )
 
     async def run(self) -> None:

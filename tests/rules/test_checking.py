@@ -75,7 +75,8 @@ def test_a_change_in_progress_to_the_target_is_adopted() -> None:
 
     assert move.event is JobEvent.ADOPTED
     assert next_state(JobState.CHECKING, move.event) is JobState.WATCHING
-    assert move.progress.adopted
+    assert (move.progress.adopted, move.progress.busy_seen) == (True, True)
+    assert move.progress.accepted_us == NOON_US
     assert seconds(move.at_us) == 5
 
 
@@ -99,6 +100,7 @@ def test_our_own_change_that_arrived_after_all_is_watched() -> None:
     assert move.event is JobEvent.ADOPTED
     assert move.again
     assert (move.progress.adopted, move.progress.version_from) == (False, OLD)
+    assert move.progress.accepted_us == NOON_US
 
 
 def test_after_a_throttled_send_the_target_is_somebody_elses() -> None:

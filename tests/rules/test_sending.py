@@ -175,6 +175,13 @@ def test_a_lost_answer_is_not_looked_at_before_it_has_settled(number: int) -> No
     assert move.data["not_before"] == "2026-11-24T12:01:31.000Z"
 
 
+def test_reads_of_a_lost_answer_start_with_short_waits() -> None:
+    """What went wrong before the send does not slow down the reads after it."""
+    move = next_move(sending(misses=9), answered(_O.CONNECTION_LOST), after(1), rules())
+
+    assert move.progress.misses == 0
+
+
 def test_a_send_of_unknown_time_settles_from_now() -> None:
     """When nobody knows when the headers left, they may have left at this moment."""
     move = next_move(sending(), answered(_O.CONNECTION_LOST), after(1), rules())

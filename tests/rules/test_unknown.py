@@ -203,6 +203,16 @@ def test_nothing_is_sent_into_a_deletion_or_a_strange_phase(phase: str) -> None:
     assert seconds(move.at_us) == 95
 
 
+def test_a_deletion_is_looked_at_less_and_less_often() -> None:
+    """The looks become rarer while somebody deletes it."""
+    job = unknown()
+    first = late(job, seen("Deleting"), 90)
+
+    second = late(replace(job, progress=first.progress), seen("Deleting"), 95)
+
+    assert seconds(second.at_us) == 102.5
+
+
 def test_the_wait_for_a_deletion_ends_with_the_deadline() -> None:
     """A deletion that never ends fails the job with what was seen."""
     move = late(unknown(deadline=60), seen("Deleting"), 90)

@@ -450,6 +450,14 @@ def test_a_deletion_that_ended_before_our_send_is_not_ours() -> None:
     assert move.event is JobEvent.STALE
 
 
+@pytest.mark.parametrize("shown", [seen("Deleting"), seen()], ids=["deleting", "running"])
+def test_a_lagging_read_does_not_make_a_missing_plugin_a_deleted_one(shown: PluginSeen) -> None:
+    """Soon after acceptance a replica may still show what was deleted before our send."""
+    move = looks(watching(before=None), (shown, 4.9), (None, 6), (None, 66))
+
+    assert move.event is JobEvent.STALE
+
+
 def test_an_adopted_change_that_ends_as_something_else_is_not_our_failure() -> None:
     """When somebody else's change did not bring what we want, our own send comes next."""
     adopted = in_hand(

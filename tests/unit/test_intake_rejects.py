@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from jobs.intake.records import FileFormat, Record, RecordFile
 from jobs.intake.rejects import RejectWriter
-from jobs.intake.strictjson import loads
 from jobs.requests import Problem, parse_request
+from jobs.requests.strictjson import loads
 
 NO = Problem(path="a", message="no", suggestion="do", column=7)
 HEADER = b"project_id,pool_name,plugin,labels.a,labels.b\n"

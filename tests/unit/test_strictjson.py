@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.intake.jsonscan import first_problem, member_places
-from jobs.intake.strictjson import JsonError, depth_exceeds, loads, locate
+from jobs.requests.jsonscan import first_problem, member_places
+from jobs.requests.strictjson import JsonError, depth_exceeds, loads, locate
 
 # Colons, quotes and backslashes stand in texts often, because the check counts colons.
 TEXTS = st.text(st.sampled_from(':":\\{}[],a0\u00e9\U0001f600\n') | st.characters(codec="utf-8"))

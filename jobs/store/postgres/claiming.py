@@ -5,7 +5,7 @@ number of jobs it takes and not the number that are queued.  Job and pool are lo
 and locked ones are passed over, so claims never wait for each other or for anybody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final
 
@@ -122,9 +122,7 @@ async def _lanes(transaction: Transaction, limit: int) -> list[int]:
     return lanes
 
 
-async def _piles(
-    transaction: Transaction, lanes: Sequence[int], each: int
-) -> Mapping[int, list[int]]:
+async def _piles(transaction: Transaction, lanes: Sequence[int], each: int) -> dict[int, list[int]]:
     """Lock and return the first *each* jobs of each lane that nobody else has locked."""
     piles: dict[int, list[int]] = {lane: [] for lane in lanes}
     for lane, job in await transaction.wire.rows(PILES, lanes, each):

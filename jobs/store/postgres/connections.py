@@ -18,7 +18,7 @@ import anyio
 from jobs.clock import Clock
 from jobs.errors import StoreError
 from jobs.store.postgres.address import Address
-from jobs.store.postgres.troubles import is_lost, store_error
+from jobs.store.postgres.troubles import TROUBLES, is_lost, store_error
 from jobs.store.postgres.wire import Wire, connect
 
 BACKOFF_S: Final = 5.0
@@ -112,7 +112,7 @@ class Connections:
         while True:
             try:
                 wire = await self.connect_once()
-            except Exception as error:
+            except TROUBLES as error:
                 told = store_error(error, self.address.place)
                 if not is_lost(error):
                     raise told from None

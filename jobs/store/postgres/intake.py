@@ -83,6 +83,8 @@ SELECT records FROM plugwave.intake_positions WHERE source = $1 AND digest = $2
 
 LARGEST: Final = 2**63 - 1
 
+NOT_STORABLE: Final = "a request holds text or a number that cannot be stored"
+
 
 @dataclass(slots=True)
 class _Wanted:
@@ -128,7 +130,7 @@ def prepare(requests: Sequence[JobRequest], position: IntakePosition | None) -> 
         if position is not None:
             _check_text(position.source, position.digest)
     except (UnicodeEncodeError, OverflowError):
-        raise BadRequestError("a request holds text or a number that cannot be stored") from None
+        raise BadRequestError(NOT_STORABLE) from None
     return batch
 
 

@@ -35,12 +35,12 @@ from jobs.store.postgres.connections import Connections, Patience
 from jobs.store.postgres.grouping import Grouped
 from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.presence import Presence
+from jobs.store.postgres.questions import Question, Questions
 from jobs.store.postgres.reading import EventCursor
 from jobs.store.postgres.recording import Call, Note, record
 from jobs.store.postgres.transaction import NOW, SLOTS, Memory, Transaction
 from jobs.store.postgres.transactions import Transactions
-from jobs.store.postgres.troubles import RefusedValuesError, is_lost, store_error
-from jobs.store.postgres.wire import Wire
+from jobs.store.postgres.troubles import TROUBLES, RefusedValuesError, store_error
 from jobs.store.protocol import (
     Change,
     Enqueued,
@@ -75,6 +75,7 @@ class PostgresStore:
         self._hints = hints
         self._fixed = fixed
         self._transactions = Transactions(connections, memory, hints, fixed)
+        self._questions = Questions(connections)
         self._presence = Presence(connections, hints, connections.clock)
         self._records: Grouped[Call, Job] = Grouped(self._in_groups(record))
         self._intake: Grouped[intake.Batch, Sequence[Enqueued]] = Grouped(
@@ -95,6 +96,21 @@ class PostgresStore:
     def looked_up(self) -> int:
         """How many commits were looked up because their answer had been lost."""
         return self._transactions.looked_up
+
+    async def begin(self, *, migrate: bool) -> None:
+        """Meet the database for the first time.
+
+        Raises:
+            StoreError: Of the kind that fits, when it cannot be used.
+        """
+        place = self._connections.address.place
+        async with self._connections.lent(until=self._connections.clock.monotonic()) as wire:
+            try:
+                await migrating.check_server(wire, place)
+                await (migrating.migrate if migrate else migrating.check_current)(wire, place)
+            except TROUBLES as error:
+                raise store_error(error, place) from None
+        await self._presence.mend()
 
     # How calls run.
 
@@ -118,41 +134,257 @@ class PostgresStore:
 
         return serve
 
-    async def _run(self, call: Awaitable[T]) -> T:
-        """Await a call so that closing waits for it."""
+    async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call so that closing waits for it.
+
+        Raises:
+            StoreError: If the store is closed.
+        """
+        if self._closed:
+            raise StoreError("the store is closed", do="open it again")
         self._calls += 1
         try:
-            return await call
+            return await call()
         finally:
             self._calls -= 1
             if self._calls == 0:
                 self._idle.set()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreError("the store is closed", do="open it again")
-
     async def _write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        self._check_open()
-        return await self._run(self._transactions.run(work))
+        return await self._in_time(partial(self._transactions.run, work))
 
-    async def _read(self, question: Callable[[Wire], Awaitable[T]]) -> T:
-        self._check_open()
-        return await self._run(self._ask(question))
+    async def _read(self, question: Question[T], *, snapshot: bool = False) -> T:
+        return await self._in_time(partial(self._questions.ask, question, snapshot=snapshot))
 
-    async def _ask(self, question: Callable[[Wire], Awaitable[T]]) -> T:
-        """Ask, and ask again when the connection was lost meanwhile."""
-        clock, pooler = self._connections.clock, self._connections.address.pooler
-        until = clock.monotonic() + self._connections.patience.reconnect_s
-        tries = 0
+    # Intake.
+
+    async def enqueue(
+        self, requests: Sequence[JobRequest], *, position: IntakePosition | None = None
+    ) -> Sequence[Enqueued]:
+        """See `IntakeStore.enqueue`."""
+        batch = intake.prepare(requests, position)
+        run = partial(self._intake.run, batch, weight=max(1, len(requests)))
+        try:
+            return await self._in_time(run)
+        except RefusedValuesError:
+            raise BadRequestError(intake.NOT_STORABLE) from None
+
+    async def intake_position(self, source: str, digest: str) -> int:
+        """See `IntakeStore.intake_position`."""
+        return await self._read(partial(reading.intake_position, source=source, digest=digest))
+
+    # Work.
+
+    async def register(self, info: WorkerInfo, *, lease_s: float) -> WorkerId:
+        """See `WorkStore.register`."""
+        worker = int(await self._read(lambda wire: wire.value(workers.NEXT_ID)))
+        has_lock = await self._in_time(partial(self._presence.hold, worker))
+        work = partial(
+            workers.register, worker=worker, info=info, lease_s=lease_s, has_lock=has_lock
+        )
+        return await self._write(work)
+
+    async def heartbeat(self, worker: WorkerId, *, lease_s: float) -> None:
+        """See `WorkStore.heartbeat`."""
+        await self._write(partial(workers.heartbeat, worker=worker, lease_s=lease_s))
+        await self._presence.mend()
+
+    async def leave(self, worker: WorkerId) -> None:
+        """See `WorkStore.leave`."""
+        await self._write(partial(workers.bury, worker=worker))
+        await self._presence.release(worker)
+
+    async def rescue(self, *, grace_s: float) -> Sequence[JobId]:
+        """See `WorkStore.rescue`; the proof of death is the worker's session lock."""
+        await self._presence.mend()
+        grace_us = seconds_to_us(grace_s)
+        freed: list[JobId] = []
+        for worker, proven in await self._suspects(grace_us):
+            within_us = None if proven else grace_us
+            bury = partial(workers.bury, worker=worker, unless_alive_within_us=within_us)
+            jobs = await self._write(bury)
+            if jobs is not None:
+                freed += jobs
+        return freed
+
+    async def _suspects(self, grace_us: int) -> list[tuple[WorkerId, bool]]:
+        """Return workers that look dead, each with whether that is proven."""
+        patience, now = self._connections.patience, self._connections.clock.monotonic()
+        look = partial(
+            workers.suspects,
+            fixed=self._fixed,
+            grace_us=grace_us,
+            judge=self._presence.may_judge(),
+            trust_after_s=patience.trust_after_s,
+        )
+        found = [
+            (worker, overdue, unlocked and not self._presence.is_ours(worker))
+            for worker, overdue, unlocked in await self._read(look)
+        ]
+        self._unlocked = {
+            worker: self._unlocked.get(worker, now) for worker, _, unlocked in found if unlocked
+        }
+        since = {worker: now - at for worker, at in self._unlocked.items()}
+        proven = {worker for worker, s in since.items() if s >= patience.confirm_death_s}
+        return [
+            (worker, worker in proven)
+            for worker, overdue, _ in found
+            if overdue or worker in proven
+        ]
+
+    async def claim(
+        self, worker: WorkerId, *, limit: int, deadline_s: float
+    ) -> Sequence[tuple[Job, Lease]]:
+        """See `WorkStore.claim`."""
+        await self._presence.mend()
+        work = partial(claiming.claim, worker=worker, limit=limit, deadline_s=deadline_s)
+        return await self._write(work)
+
+    async def record(self, change: Change) -> Job:
+        """See `WorkStore.record`."""
+        return await self._in_time(partial(self._records.run, change))
+
+    async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
+        """See `WorkStore.note`."""
+        call = Note(lease=lease, progress=progress, data=data)
+        await self._in_time(partial(self._records.run, call))
+
+    async def results_after(self, worker: WorkerId, seq: int) -> Sequence[Result]:
+        """See `WorkStore.results_after`."""
+        return await self._read(partial(reading.results_after, worker=worker, seq=seq))
+
+    async def next_due_us(self) -> int | None:
+        """See `WorkStore.next_due_us`."""
+        return await self._read(reading.next_due_us)
+
+    async def open_jobs(self) -> int:
+        """See `WorkStore.open_jobs`."""
+        return await self._read(reading.open_jobs)
+
+    def changed(self) -> bool:
+        """See `WorkStore.changed`: what was heard, and yes once a second whatever was heard."""
+        return self._hints.changed()
+
+    # Limiter.
+
+    async def update_buckets(
+        self,
+        keys: Sequence[str],
+        change: Callable[[Mapping[str, Bucket], int], tuple[Mapping[str, Bucket], T]],
+    ) -> T:
+        """See `LimitStore.update_buckets`."""
+        return await self._write(lambda transaction: buckets.update(transaction, keys, change))
+
+    # Operator.
+
+    async def job(self, job: JobId) -> Job | None:
+        """See `OperatorStore.job`."""
+        return await self._read(partial(reading.job, wanted=job))
+
+    async def jobs(self, matching: JobFilter, *, newest_first: bool = True) -> AsyncIterator[Job]:
+        """See `OperatorStore.jobs`."""
+        after: int | None = None
         while True:
-            try:
-                async with self._connections.lent(until=until) as wire:
-                    if not pooler or question.func is checking.check:
-                        return await question(wire)
-                    return await _within_transaction(wire, question)
-            except Exception as error:
-                if not is_lost(error) or clock.monotonic() > until:
-                    raise store_error(error, self._connections.address.place) from None
-            tries += 1
-            await self._connections.pause(tries)
+            page = partial(reading.page, matching=matching, newest_first=newest_first, after=after)
+            found, after = await self._read(page)
+            for job in found:
+                yield job
+            if after is None:
+                return
+
+    async def history(self, job: JobId) -> Sequence[Event]:
+        """See `OperatorStore.history`."""
+        return await self._read(partial(reading.history, wanted=job))
+
+    async def events_after(
+        self, cursor: EventCursor, *, limit: int = 1_000
+    ) -> tuple[Sequence[Event], EventCursor]:
+        """Return the next events of all jobs and the cursor after them.
+
+        Nothing ever appears before a cursor that was returned, however transactions overlap;
+        an event is withheld while one that began before its own still runs.
+        """
+        return await self._read(partial(reading.events_after, cursor=cursor, limit=limit))
+
+    async def pool_jobs(self, target: Target) -> Sequence[Job]:
+        """See `OperatorStore.pool_jobs`."""
+        return await self._read(partial(reading.pool_jobs, target=target))
+
+    async def counts(self) -> Mapping[JobState, int]:
+        """See `OperatorStore.counts`."""
+        return await self._read(reading.counts)
+
+    async def waiting_counts(self) -> Mapping[WaitReason, int]:
+        """See `OperatorStore.waiting_counts`."""
+        return await self._read(reading.waiting_counts)
+
+    async def workers(self) -> Sequence[WorkerRow]:
+        """See `OperatorStore.workers`."""
+        return await self._read(reading.workers)
+
+    async def buckets(self) -> Mapping[str, Bucket]:
+        """See `OperatorStore.buckets`."""
+        return await self._read(buckets.buckets)
+
+    async def cancel(self, job: JobId, *, by: str) -> Job:
+        """See `OperatorStore.cancel`."""
+        return await self._write(partial(cancelling.cancel, job=job, by=by))
+
+    async def now_us(self) -> int:
+        """See `OperatorStore.now_us`: the database's clock."""
+        if self._fixed is not None:
+            return self._fixed.now_us()
+        return int(await self._read(lambda wire: wire.value(f"SELECT {NOW}")))
+
+    async def check(self) -> Sequence[Finding]:
+        """See `OperatorStore.check`."""
+        return await self._read(partial(checking.check, fixed=self._fixed), snapshot=True)
+
+    async def close(self) -> None:
+        """See `Store.close`.  Workers that have not left are as good as dead from here on."""
+        self._closed = True
+        while self._calls:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+        await self._presence.close()
+        await self._connections.close()
+
+
+async def open_postgres(
+    dsn: str,
+    clock: Clock,
+    *,
+    migrate: bool = True,
+    patience: Patience | None = None,
+    rng: random.Random | None = None,
+    time: Clock | None = None,
+) -> PostgresStore:
+    """Open the store in the schema ``plugwave`` of a database.
+
+    Args:
+        dsn: ``postgresql://…`` as libpq knows it; ``pooler=1`` in its query says that a
+            transaction pooler stands between.
+        clock: What waiting in this process is measured with.
+        migrate: Make or upgrade the schema where that is needed; else it must be there.
+        patience: How long to wait for what.
+        rng: Spreads processes that connect anew, and their counters.
+        time: Tests only: the store's time instead of the database's.
+
+    Raises:
+        StoreError: Of the kind that fits, when the database cannot be used; it is not
+            waited for.
+    """
+    rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
+    where = address.parse(dsn)
+    patience = patience or Patience()
+    connections = Connections(where, clock, patience, rng, most=MOST_CONNECTIONS)
+    store = PostgresStore(
+        connections, Hints(clock, patience), Memory(rng.randrange(SLOTS)), fixed=time
+    )
+    try:
+        await store.begin(migrate=migrate)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await store.close()
+        raise
+    return store

@@ -24,7 +24,7 @@ from jobs.errors import StoreError
 from jobs.store.postgres.connections import Connections
 from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.transaction import NOW, Memory, Transaction
-from jobs.store.postgres.troubles import AgainError, is_again, is_lost, store_error
+from jobs.store.postgres.troubles import TROUBLES, AgainError, is_again, is_lost, store_error
 from jobs.store.postgres.wire import Wire
 
 log = structlog.get_logger()
@@ -55,6 +55,10 @@ AGAIN_SOON: Final = 3
 
 class _LostError(Exception):
     """The connection was lost; nothing of the transaction has happened."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__()
+        self.why = why
 
 
 @final
@@ -92,15 +96,14 @@ class Transactions:
                 return await self._once(work, until, shielded=shielded)
             except _LostError as lost:
                 if clock.monotonic() > until:
-                    assert lost.__cause__ is not None
-                    raise self._told(lost.__cause__) from None
-            except Exception as error:
+                    raise self._told(lost.why) from None
+            except TROUBLES as error:
                 if not is_again(error) or tries >= MOST_TRIES:
                     raise self._told(error) from None
             tries += 1
             await self._connections.pause(min(tries, AGAIN_SOON))
 
-    def _told(self, error: BaseException) -> Exception:
+    def _told(self, error: Exception) -> Exception:
         return store_error(error, self._connections.address.place)
 
     async def _once(self, work: Work[T], until: float, *, shielded: bool) -> T:
@@ -112,7 +115,7 @@ class Transactions:
                 except Exception as error:
                     await _roll_back(wire)
                     if is_lost(error):
-                        raise _LostError from error
+                        raise _LostError(error) from None
                     raise
                 name, number = wire.writer, wire.number
                 answered = await self._commit(wire, transaction)
@@ -162,13 +165,13 @@ class Transactions:
         """
         clock, patience = self._connections.clock, self._connections.patience
         until = clock.monotonic() + patience.reconnect_s
-        while True:
+        last: int | None = None
+        while last is None:
             try:
                 async with self._connections.lent(until=until) as wire:
                     await wire.rows(_MAKE_VOID, writer, number)
                     last = await wire.value(_LAST, writer)
-                break
-            except Exception as error:
+            except (StoreError, *TROUBLES) as error:
                 if not is_lost(error) or clock.monotonic() > until:
                     raise StoreError(
                         f"the outcome of a commit at {self._connections.address.place} is unknown",
@@ -178,7 +181,7 @@ class Transactions:
         log.warning("store.commit_looked_up", committed=last == number)
         self.looked_up += 1
         if last != number:
-            raise _LostError from TimeoutError()
+            raise _LostError(TimeoutError())
 
 
 async def _roll_back(wire: Wire) -> None:

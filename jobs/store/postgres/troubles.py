@@ -65,6 +65,18 @@ class AgainError(Exception):
     """Our own wish to run the transaction once more: another one was faster."""
 
 
+TROUBLES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    EOFError,
+    AgainError,
+)
+"""What the driver, the server and the network raise; everything else is not ours to translate."""
+
+
 class RefusedValuesError(StoreError):
     """The database does not take what a call wants to write; nothing was written."""
 
@@ -98,40 +110,24 @@ def _is_refusal(error: BaseException) -> bool:
     return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
 
 
-def store_error(error: BaseException, place: str) -> Exception:
+def store_error(error: Exception, place: str) -> Exception:
     """Return the error of our tree for *error*; what is not the database's comes back as it is."""
-    if isinstance(error, PlugwaveError):
+    if isinstance(error, PlugwaveError) or not isinstance(error, TROUBLES):
         return error
+    why = _why(error)
     if isinstance(error, AgainError):
         return StoreLockedError(f"others keep changing the same rows of the store at {place}")
     if isinstance(error, asyncpg.ClientConfigurationError):
-        return StoreError(
-            f"the address of the store at {place} cannot be used",
-            why=_why(error),
-            do="write store.url as postgresql://USER@HOST/DATABASE",
-            place=place,
-        )
+        what = f"the address of the store at {place} cannot be used"
+        do = "write store.url as postgresql://USER@HOST/DATABASE"
+        return StoreError(what, why=why, do=do, place=place)
     if is_lost(error):
-        return StoreError(
-            f"no answer from the store at {place}",
-            why=_why(error),
-            do=CHECK_SERVER,
-            place=place,
-        )
+        what = f"no answer from the store at {place}"
+        return StoreError(what, why=why, do=CHECK_SERVER, place=place)
     if _is_refusal(error):
-        return RefusedValuesError(
-            f"the store at {place} does not take what was to be written",
-            why=_why(error),
-            do="report it; nothing was written",
-            place=place,
-        )
-    if isinstance(error, asyncpg.PostgresError):
-        return _refused(error, place)
-    if isinstance(error, asyncpg.InterfaceError):
-        return StoreError(f"the store at {place} failed", why=_why(error), place=place)
-    if isinstance(error, Exception):
-        return error
-    raise error
+        what = f"the store at {place} does not take what was to be written"
+        return RefusedValuesError(what, why=why, do="report it; nothing was written", place=place)
+    return _refused(error, place)
 
 
 def _why(error: BaseException) -> str:

@@ -16,7 +16,8 @@ from jobs.store.schema import STATE_CODES, STATES, json_text
 
 NEXT_ID: Final = "SELECT nextval('plugwave.worker_ids')"
 _REGISTER: Final = """
-INSERT INTO plugwave.workers(id, name, host, pid, started_us, heartbeat_us, lease_until_us, has_lock)
+INSERT INTO plugwave.workers(id, name, host, pid, started_us, heartbeat_us, lease_until_us,
+                             has_lock)
 VALUES ($1, $2, $3, $4, $5, $5, $6, $7)
 """
 # Rows of connections that nobody can ask about any more.
@@ -75,8 +76,8 @@ async def heartbeat(transaction: Transaction, worker: WorkerId, lease_s: float) 
 
 async def suspects(
     wire: Wire, fixed: Clock | None, *, grace_us: int, judge: bool, trust_after_s: float
-) -> list[tuple[WorkerId, bool]]:
-    """Return the workers that look dead, each with whether its lock is free.
+) -> list[tuple[WorkerId, bool, bool]]:
+    """Return the workers that look dead: whether the lease has ended, whether the lock is free.
 
     Args:
         wire: Where to ask.
@@ -91,7 +92,7 @@ async def suspects(
     for worker, overdue, free, server_age_us in await wire.rows(_ALIVE, grace_us, fixed_us, judge):
         unlocked = bool(free) and server_age_us >= trust_after_us
         if overdue or unlocked:
-            found.append((WorkerId(worker), unlocked))
+            found.append((WorkerId(worker), overdue, unlocked))
     return found
 
 

@@ -15,7 +15,7 @@ floats, so two exact checks follow.
   judged by `_judge`, too.
 
 `_judge` is the standard library's parser with hooks that see every member and every
-integer.  Where a problem stands is found by `jobs.intake.jsonscan`, which runs only for texts that
+integer.  Where a problem stands is found by `jobs.requests.jsonscan`, which runs only for texts that
 are refused.
 """
 
@@ -24,7 +24,7 @@ from typing import Final
 
 import orjson
 
-from jobs.intake.jsonscan import (
+from jobs.requests.jsonscan import (
     LARGEST_INTEGER,
     SMALLEST_INTEGER,
     JsonError,
