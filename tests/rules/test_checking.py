@@ -121,6 +121,7 @@ def test_a_change_by_others_is_waited_for(phase: str | None) -> None:
     assert next_state(JobState.CHECKING, JobEvent.HELD) is JobState.WAITING
     assert seconds(move.at_us) == 5
     assert move.progress.cause == "busy-elsewhere"
+    assert move.progress.polls == 1
 
 
 def test_a_change_by_others_is_asked_for_less_and_less_often() -> None:

@@ -152,11 +152,13 @@ def test_anything_but_unchanged_is_watched(before: PluginSeen | None, now: Plugi
 )
 def test_no_effect_takes_two_late_reads(before: PluginSeen | None, now: PluginSeen | None) -> None:
     """Unchanged, twice and apart, proves that nothing was applied: it may be sent again."""
-    move = twice(unknown(before=before), now)
+    move = twice(unknown(before=before, accepted_us=after(1), polls=7), now)
 
     assert move.event is JobEvent.NOT_APPLIED
     assert next_state(JobState.UNKNOWN, move.event) is JobState.CHECKING
     assert move.again
+    progress = move.progress
+    assert (progress.no_effect_us, progress.accepted_us, progress.polls) == (None, None, 0)
 
 
 def test_two_reads_close_together_are_one() -> None:

@@ -127,12 +127,12 @@ async def test_templates_of_an_unknown_pool_are_not_found() -> None:
 
 
 async def test_the_first_version_of_the_api_knows_driver_templates_alone() -> None:
-    """Their versions are a map at the top; a plug-in template is not found there."""
+    """Their versions are a map; a plug-in template is not found there."""
     async with asking(QUICK) as client:
         driver = await client.get(f"/v1/{client.project}/plugintemplates/npu-driver")
         plugin = await client.get(f"/v1/{client.project}/plugintemplates/{DNS}")
 
-    assert "78-21.0.2" in driver.told["versions"]
+    assert "78-21.0.2" in driver.told["spec"]["versions"]
     assert (plugin.status, plugin.error_code) == (404, "ModelArts.50005101")
 
 
@@ -146,10 +146,10 @@ async def test_pools_are_listed_without_pages() -> None:
         pool for _, pool in client.cloud.targets
     ]
     first = told["items"][0]
-    assert first["metadata"]["labels"] == {
-        "os.modelarts/name": "cn-north-4-001",
-        "os.modelarts/workspace.id": "0",
-    }
+    labels = first["metadata"]["labels"]
+    assert labels["os.modelarts/name"] == "cn-north-4-001"
+    assert labels["os.modelarts/workspace.id"] == "0"
+    assert labels["os.modelarts/tenant.project.id"] == client.project
     assert first["status"]["phase"] == "Running"
     assert first["status"]["resources"]["available"][0]["count"] >= 1
 

@@ -96,15 +96,24 @@ _NODE_LOCAL_DNS = Template(
             _sized("node-local-dns-admission-controller", 2, "250m", "512Mi", "512Mi"),
             _sized("node-local-dns-cache", None, "500m", "512Mi", "5Mi"),
             description="High avaiable",  # the documentation's own spelling
+            replicas=2,
             is_default=True,
         ),
         "flavor2": _flavor(
-            "custom-resources",
-            "custom",
+            "Single",
+            "small",
             _sized("node-local-dns-admission-controller", 1, "250m", "512Mi", "512Mi"),
             _sized("node-local-dns-cache", None, "500m", "512Mi", "5Mi"),
-            description="Custom resources",
+            description="Has only one instance",
             replicas=1,
+        ),
+        "flavor3": _flavor(
+            "custom-resources",
+            "custom",
+            _sized("node-local-dns-admission-controller", 2, "250m", "512Mi", "512Mi"),
+            _sized("node-local-dns-cache", None, "500m", "512Mi", "5Mi"),
+            description="custom resources",
+            replicas=2,
         ),
     },
     altered={

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from worker.simulator.chance import hexadecimal
 from worker.simulator.fleet import BORN_US, Condition, Pool
-from worker.simulator.options import SimulatorOptions
+from worker.simulator.options import SimulatorOptions, Site
 from worker.simulator.shapes import timestamp
 
 FROZEN_BIT: Final = 8
@@ -23,12 +23,25 @@ _ROOT_VOLUME: Final = {"volumeType": "SSD", "size": "150Gi", "count": 1}
 _DISKS: Final = {"dockerBaseSize": "50", "runtime": "containerd"}
 _NODE_LIMITS: Final = {"cpu": "64", "memory": "524288Mi", "nvidia.com/gpu": "8"}
 _NODE_FREE: Final = {"cpu": "60", "memory": "516096Mi", "nvidia.com/gpu": "8"}
-_ANNOTATIONS: Final = {
+_SAME_ANNOTATIONS: Final = {
     "os.modelarts/description": "",
     "os.modelarts/billing.mode": "0",
     "os.modelarts.pool/subpools.count": "0",
-    "os.modelarts.pool/scope.external.dependency.train": '{"type":"Enabled","status":"True"}',
 }
+_DEPENDENCY: Final = '{"type":"Enabled","status":"True","message":""}'
+_ANNOTATIONS: Final[Mapping[Site, dict[str, str]]] = MappingProxyType(
+    {
+        "cn": {
+            **_SAME_ANNOTATIONS,
+            "os.modelarts.pool/scope.external.dependency.train": _DEPENDENCY,
+        },
+        "eu": {
+            **_SAME_ANNOTATIONS,
+            "os.modelarts.pool/scope.external.dependency.Train": _DEPENDENCY,
+            "os.modelarts/external-access": "elb",
+        },
+    }
+)
 _TOLD_STATES: Final[Mapping[Condition, str]] = MappingProxyType(
     {Condition.CREATING: "creating", Condition.ABNORMAL: "abnormal"}
 )
@@ -58,7 +71,7 @@ def pool_document(pool: Pool, condition: Condition, options: SimulatorOptions) -
             "name": pool.name,
             "creationTimestamp": timestamp(BORN_US),
             "labels": pool_labels(pool, options),
-            "annotations": _ANNOTATIONS,
+            "annotations": _ANNOTATIONS[options.site],
         },
         "spec": _pool_spec(pool, condition, options),
         "status": _pool_status(pool, condition, options),
