@@ -72,6 +72,7 @@ class Bucket:
         gap_end_us: Its end: a slot may start before this.
         given: Slots given since the last 429.
         strikes: How many 429s in a row came often.
+        refused: On a breaker's row: the mark of the credential that the cloud refused.
     """
 
     next_us: int = 0
@@ -84,6 +85,7 @@ class Bucket:
     gap_end_us: int = 0
     given: int = 0
     strikes: int = 0
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

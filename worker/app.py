@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -25,6 +26,7 @@ from jobs.store.protocol import Store, WorkerInfo
 from jobs.store.sqlite import open_sqlite
 from worker.calls import CallCounts
 from worker.executor import Executor
+from worker.guard import KeyGuard
 from worker.lease import WorkerLease
 from worker.modelarts.auth import Authorizer, NoAuth, TokenAuth
 from worker.modelarts.client import ModelArtsClient
@@ -81,17 +83,36 @@ def rules_of(settings: Settings, rng: random.Random) -> Rules:
     )
 
 
-def authorizer_of(settings: CloudSettings) -> tuple[str, Authorizer]:
-    """Return how requests prove who we are, with a name for it that is no secret.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who we are.
+
+    ``name`` is shown and is no secret.  ``mark`` changes with the secret and tells nothing of
+    it (32 bits of a hash); None when there is no secret.
+    """
+
+    name: str
+    mark: str | None
+    authorizer: Authorizer
+
+
+def mark_of(secret: str) -> str:
+    """Return 32 bits that change when *secret* does."""
+    return hashlib.blake2s(secret.encode(), digest_size=4, person=b"breaker").hexdigest()
+
+
+def authorizer_of(settings: CloudSettings) -> Identity:
+    """Return how requests prove who we are.
 
     Raises:
         ConfigError: If no credential is configured.
     """
     if settings.auth is Auth.NONE:
-        return "none", NoAuth()
+        return Identity(name="none", mark=None, authorizer=NoAuth())
     if settings.token is not None and settings.auth in {Auth.TOKEN, Auth.AUTO}:
         token = settings.token.get_secret_value()
-        return f"token-{hashlib.sha256(token.encode()).hexdigest()[:8]}", TokenAuth(token)
+        name = f"token-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+        return Identity(name=name, mark=mark_of(token), authorizer=TokenAuth(token))
     raise ConfigError(
         "no credential is configured",
         why=f"cloud.auth is {settings.auth.value} and cloud.token is not set",
@@ -121,7 +142,7 @@ class Work:
         self._slots = slots or settings.worker.slots
         self._until_empty = until_empty
         self._clock: Clock = SystemClock()
-        self._credential, self._authorizer = authorizer_of(settings.cloud)
+        self._identity = authorizer_of(settings.cloud)
         self._troubles = Troubles(self._clock)
         self._counts = CallCounts(self._troubles)
         self._started = self._clock.monotonic()
@@ -171,10 +192,12 @@ class Work:
         )
         async with transport, anyio.create_task_group() as tasks:
             urls = Urls(cloud.endpoint, cloud.endpoints)
-            client = ModelArtsClient(transport, urls, self._authorizer, self._clock)
+            client = ModelArtsClient(transport, urls, self._identity.authorizer, self._clock)
             lease = self._new_lease(store)
+            identity = self._identity
+            guard = KeyGuard(identity.name, identity.mark, store=store, clock=self._clock)
             switchboard = Switchboard(
-                Account(client=client, credential=self._credential),
+                Account(client=client, credential=identity.name, guard=guard),
                 cloud,
                 lease,
                 self._counts,

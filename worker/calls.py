@@ -6,6 +6,7 @@ a late turn is simply followed by another.
 """
 
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -14,6 +15,7 @@ from jobs.decide import Answered, Offered
 from jobs.model import Job, PluginWish, PoolRead
 from jobs.outcomes import Answer, Outcome
 from worker.cloud import Cloud, Gate, GateClosed
+from worker.guard import KeyGuard
 from worker.lease import WorkerLease
 from worker.limiter import Kind, Limiter, Turn
 from worker.troubles import Troubles
@@ -73,11 +75,13 @@ class Calls:
         self,
         cloud: Cloud,
         limiter: Limiter,
+        guard: KeyGuard,
         lease: WorkerLease,
         counts: CallCounts,
         *,
         timeout_s: float,
     ) -> None:
+        self.guard = guard
         self.limiter = limiter
         self.lease = lease
         self.clock = counts.troubles.clock
@@ -89,32 +93,78 @@ class Calls:
     async def look(self, job: Job, kind: Kind, wire: Wire) -> PoolRead | Answer:
         """Read the pool's plug-ins in turn."""
         target = job.request.target
-        while True:
-            async with self.limiter.turn(target.project_id, kind) as turn:
-                await turn.wait()
-                door = _Door(turn, self, wire, math.inf)
-                seen = await self._cloud.list_plugins(target, gate=door, timeout_s=self._timeout_s)
-            if not door.late:
-                return await self._learned(seen, wire)
+        return await self._in_turn(
+            job,
+            kind,
+            wire,
+            lambda door: self._cloud.list_plugins(target, gate=door, timeout_s=self._timeout_s),
+        )
 
     async def offers(self, job: Job, wire: Wire) -> Offered | Answer:
         """Read what the template offers the pool, in turn."""
-        target = job.request.target
+        target, plugin = job.request.target, job.request.plugin.name
+        return await self._in_turn(
+            job,
+            Kind.CHECK,
+            wire,
+            lambda door: self._cloud.offers(target, plugin, gate=door, timeout_s=self._timeout_s),
+        )
+
+    async def _in_turn(
+        self, job: Job, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
+    ) -> T | Answer:
+        """Read once on a turn that was kept; alone, while nobody knows whether we are let in."""
         while True:
-            async with self.limiter.turn(target.project_id, Kind.CHECK) as turn:
-                await turn.wait()
-                door = _Door(turn, self, wire, math.inf)
-                seen = await self._cloud.offers(
-                    target, job.request.plugin.name, gate=door, timeout_s=self._timeout_s
-                )
-            if not door.late:
-                return await self._learned(seen, wire)
+            if not self.guard.is_proven:
+                async with self.guard.alone:
+                    # Somebody else may have found out meanwhile.
+                    if not self.guard.is_proven:
+                        found = await self._alone(job, kind, wire, read)
+                        if found is not None:
+                            return found
+                        continue
+            late, seen = await self._once(job, kind, wire, read)
+            if not late:
+                return seen
+
+    async def _alone(
+        self, job: Job, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
+    ) -> T | Answer | None:
+        """Be the one request that finds out; None when its turn was late."""
+        if not await self.guard.admits():
+            return self._shut()
+        late, seen = await self._once(job, kind, wire, read)
+        return None if late else seen
+
+    async def _once(
+        self, job: Job, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
+    ) -> tuple[bool, T | Answer]:
+        async with self.limiter.turn(job.request.target.project_id, kind) as turn:
+            await turn.wait()
+            door = _Door(turn, self, wire, math.inf)
+            seen = await read(door)
+        return door.late, seen if door.late else await self._learned(seen, wire)
+
+    def _shut(self) -> Answer:
+        """Return the answer of a breaker: nothing was sent."""
+        refusal = self.guard.refusal
+        shut = Answer(
+            outcome=Outcome.UNAUTHENTICATED,
+            sent=False,
+            error_code=refusal.error_code if refusal is not None else None,
+            message="the breaker of this credential is open; "
+            + (refusal.message if refusal is not None else "run plugwave doctor"),
+        )
+        self._troubles.met(shut, self._cloud.endpoint)
+        return shut
 
     async def send(self, job: Job, turn: Turn, wire: Wire, until_us: int) -> Answered | None:
         """Send the prepared request on *turn*; None when the turn was late and nothing left.
 
         The request must leave before *until_us*, the instant the committed intent allows.
         """
+        if self.guard.is_open and not await self.guard.admits():
+            return Answered(answer=self._shut())
         progress = job.progress
         wish = PluginWish(
             name=job.request.plugin.name, version=progress.version, inputs=progress.inputs
@@ -133,8 +183,11 @@ class Calls:
 
     async def _learned(self, seen: T, wire: Wire) -> T:
         """Tell limiter and troubles what the answer teaches; return it unchanged."""
-        if not isinstance(seen, Answer) or seen.outcome is Outcome.OK:
-            self._troubles.reached()
+        failed = seen if isinstance(seen, Answer) and seen.outcome is not Outcome.OK else None
+        if failed is None or failed.sent:
+            await self.guard.learn(failed)
+        if not isinstance(seen, Answer) or failed is None:
+            self._troubles.accepted()
             return seen
         if seen.outcome in THROTTLES:
             wire.throttled += 1

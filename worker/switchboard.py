@@ -17,6 +17,7 @@ from jobs.pacing import Limit, Pace
 from jobs.store.protocol import LimitStore
 from worker.calls import CallCounts, Calls
 from worker.cloud import Cloud, Gate
+from worker.guard import KeyGuard
 from worker.lease import WorkerLease
 from worker.limiter import Limiter
 from worker.modelarts.client import ModelArtsClient
@@ -82,10 +83,11 @@ class ModelArtsCloud:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A client with the name of the credential it sends as; the name is no secret."""
+    """A client with the name of the credential it sends as, which is no secret, and its guard."""
 
     client: ModelArtsClient
     credential: str
+    guard: KeyGuard
 
 
 class Switchboard:
@@ -154,4 +156,11 @@ class Switchboard:
         if self._closed:
             limiter.close()
         self._tasks.start_soon(limiter.run, name=f"limiter {endpoint}")
-        return Calls(cloud, limiter, self._lease, self._counts, timeout_s=settings.request_timeout)
+        return Calls(
+            cloud,
+            limiter,
+            self._account.guard,
+            self._lease,
+            self._counts,
+            timeout_s=settings.request_timeout,
+        )

@@ -40,6 +40,11 @@ class Troubles:
         self.unreachable_since = None
         self.ever_reached = True
 
+    def accepted(self) -> None:
+        """The cloud did what was asked."""
+        self.refused = None
+        self.reached()
+
     def met(self, answer: Answer, endpoint: str) -> None:
         """Take note of an answer that was not a success."""
         if answer.http_status is not None:

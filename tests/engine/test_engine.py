@@ -18,6 +18,7 @@ from tests.engine.model_cloud import Faults, ModelCloud
 from tests.engine.virtual import OneProcess, VirtualClock, VirtualLoop, on_virtual_time
 from worker.calls import CallCounts, Calls
 from worker.executor import Executor
+from worker.guard import KeyGuard
 from worker.lease import WorkerLease
 from worker.limiter import Limiter
 from worker.reporting import Reporter
@@ -60,7 +61,8 @@ class OneWorker:
         )
         pace = Pace(limit=Limit(count=cloud.limit))
         self._limiter = Limiter("model", pace, store=self.store, clock=clock, max_in_flight=64)
-        self._calls = Calls(cloud, self._limiter, self._lease, self._counts, timeout_s=2.0)
+        guard = KeyGuard("model", None, store=self.store, clock=clock)
+        self._calls = Calls(cloud, self._limiter, guard, self._lease, self._counts, timeout_s=2.0)
         rules = Rules(settle_s=settle, poll_first_s=1.0, rng=random.Random(1))
         limits = RunnerLimits(
             slots=32,

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -263,6 +264,26 @@ def test_a_project_at_its_own_limit_delays_nobody_in_another_worker() -> None:
     slots = shared.lease(NOON_US, {"b": 1})
 
     assert of(slots) == [NOON_US + 20_560]
+
+
+def test_slots_before_one_that_was_reserved_ahead_keep_their_distance() -> None:
+    """The stretch that was left free is used like any other, up to the slot that ends it."""
+    shared = Shared(pace(50), pace(5))
+    shared.lease(NOON_US, {"a": ENDLESS})
+    for number in range(11):
+        shared.lease(NOON_US, {f"other-{number}": 1})
+
+    times = sorted(of(shared.slots))
+    assert len(times) == 13
+    assert min(later - at_us for at_us, later in pairwise(times)) >= 20_560
+    assert times[9] < NOON_US + 205_600 <= times[10]
+
+
+def test_a_project_with_the_limit_of_all_loses_nothing() -> None:
+    """When both keys are free at the same instants, slots are given as without the second."""
+    shared = Shared(pace(50), pace(50))
+
+    assert len(shared.lease(NOON_US, {"a": ENDLESS})) == 13
 
 
 def test_two_workers_with_limited_projects_both_get_their_share() -> None:

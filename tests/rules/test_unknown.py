@@ -322,6 +322,8 @@ def test_after_the_deadline_reads_still_decide() -> None:
     move = twice(unknown(deadline=60), UNCHANGED)
 
     assert move.event is JobEvent.TIMED_OUT
+    assert move.progress.cause == Outcome.SERVER_ERROR.value
+    assert twice(unknown(deadline=60, cause=None), UNCHANGED).progress.cause == "deadline"
     assert (
         move.progress.detail == "the deadline passed; late reads prove that nothing was installed"
     )

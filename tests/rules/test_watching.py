@@ -53,7 +53,7 @@ def seconds(at_us: int) -> float:
 
 def test_running_at_the_wanted_version_is_success() -> None:
     """Seen late enough after acceptance, one read of the target is enough."""
-    move = look(watching(), TARGET, 6)
+    move = look(watching(), TARGET, 5)
 
     assert move.event is JobEvent.SETTLED
     assert move.step is Step.REST

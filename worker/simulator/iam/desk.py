@@ -62,6 +62,12 @@ class Desk:
         return replace(answer, headers={**(answer.headers or {}), "X-IAM-Trace-Id": trace})
 
 
+def own_url(asked: Asked) -> str:
+    """Return where we are, as who asks has called us."""
+    host = asked.headers.get("Host", "localhost").encode("ascii", "replace").decode()
+    return f"http://{host}"
+
+
 def identity_in(asked: Asked) -> Mapping[str, Any]:
     """Return ``auth`` of the body, empty when there is none."""
     try:

@@ -157,7 +157,7 @@ class Gate:
         skew_us = seconds_to_us(self._world.options.skew_s)
         if at_us is not None and abs(at_us - now_us) <= skew_us:
             return None
-        told = asked.headers.get(DATE, "")
+        told = asked.headers.get(DATE, "").encode("ascii", "replace").decode()
         message = (
             "Incorrect app authentication information: signature expired, "
             f"signature time:{told},server time:{stamp(now_us)}"

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from worker.simulator.answers import Answer
 from worker.simulator.asked import Asked
-from worker.simulator.iam.desk import Desk
+from worker.simulator.iam.desk import Desk, own_url
 from worker.simulator.iam.directory import Project
 from worker.simulator.world import Visit
 
@@ -81,8 +81,7 @@ def _told(desk: Desk, visit: Visit, asked: Asked, found: list[dict[str, Any]]) -
 
 
 def _links(asked: Asked, path: str) -> dict[str, str | None]:
-    own = f"http://{asked.headers.get('Host', 'localhost')}{path}"
-    return {"self": own, "previous": None, "next": None}
+    return {"self": f"{own_url(asked)}{path}", "previous": None, "next": None}
 
 
 def _number(visit: Visit, name: str, default: int) -> int | None:

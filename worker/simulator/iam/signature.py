@@ -26,7 +26,8 @@ UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _NAME: Final = "SDK-HMAC-SHA256"
 _DATE_FORM: Final = "%Y%m%dT%H%M%SZ"
 _CLAIM: Final = re.compile(
-    rf"{_NAME} +Access=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([0-9a-f]{{64}})"
+    rf"{_NAME} +Access=([\w-]{{1,128}}), *SignedHeaders=([\w;-]+), *Signature=([0-9a-f]{{64}})",
+    re.ASCII,
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from worker.simulator.answers import Answer
 from worker.simulator.asked import Asked
-from worker.simulator.iam.desk import Desk, identity_in, part
+from worker.simulator.iam.desk import Desk, identity_in, own_url, part
 from worker.simulator.iam.directory import Account, Project, User
 from worker.simulator.iam.passes import Bearer, Token
 from worker.simulator.iam.times import in_microseconds
@@ -111,7 +111,6 @@ def _named(account: Account, **more: str) -> dict[str, Any]:
 def _catalog(desk: Desk, asked: Asked) -> list[dict[str, Any]]:
     """Return where the services are: all of them here."""
     region = desk.world.options.region
-    url = f"http://{asked.headers.get('Host', 'localhost')}"
     return [
         {
             "id": service,
@@ -123,7 +122,7 @@ def _catalog(desk: Desk, asked: Asked) -> list[dict[str, Any]]:
                     "interface": "public",
                     "region": region,
                     "region_id": region,
-                    "url": url,
+                    "url": own_url(asked),
                 }
             ],
         }
