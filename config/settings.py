@@ -229,6 +229,10 @@ class CloudSettings(Section):
     """How long `Abnormal` must last, in several reads, before it counts as failed: a node that
     comes back takes a plug-in from it to `Running`."""
 
+    breaker: PositiveDuration = 15.0
+    """How long a job rests when the cloud refused its credential or its endpoint is not the
+    ModelArts API; then it looks whether that is over."""
+
     unreachable_after: PositiveDuration = 60.0
     """`work --until-empty` gives up with exit code 9 when no request got an answer for this
     long; without that option a worker waits on."""

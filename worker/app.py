@@ -20,7 +20,7 @@ from config.addresses import StoreEngine
 from config.settings import Auth, CloudSettings, ReadFirst, Settings, StoreSettings
 from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules
-from jobs.errors import ConfigError, PlugwaveError
+from jobs.errors import ConfigError, CredentialsRefusedError, PlugwaveError
 from jobs.states import HELD_STATES
 from jobs.store.protocol import Store, WorkerInfo
 from jobs.store.sqlite import open_sqlite
@@ -77,6 +77,7 @@ def rules_of(settings: Settings, rng: random.Random) -> Rules:
         stale_after_s=cloud.stale_after,
         missing_after_s=cloud.missing_after,
         abnormal_grace_s=cloud.abnormal_grace,
+        breaker_s=cloud.breaker,
         attempts=settings.jobs.attempts,
         read_first=cloud.read_first is ReadFirst.ALWAYS,
         rng=rng,
@@ -210,6 +211,11 @@ class Work:
             self._runner = self._new_runner(store, lease, switchboard, self._executor)
             if self._stop_asked:
                 self._runner.stop()
+            if self._until_empty and not await guard.admits():
+                raise CredentialsRefusedError(
+                    "the cloud refused this credential before, and it has not changed since",
+                    do="mend it, or run `plugwave doctor` when it should be accepted now",
+                )
             tasks.start_soon(self._look_at_store, store, name="figures")
             await self._runner.run()
             await self._refresh(store)

@@ -17,7 +17,6 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -176,14 +175,31 @@ class StoreMachine(RuleBasedStateMachine):
     async def _enqueue(self, *requests: Any) -> Any:
         return await self.store.enqueue(requests)
 
-    @rule(target=leases, number=st.integers(0, 1), limit=st.sampled_from([3, 2, 1, 0]))
-    def claim(self, number: int, limit: int) -> Any:
-        """Claim as one of the workers; a dead one gets an error."""
+    @rule(
+        target=leases,
+        number=st.integers(0, 1),
+        limit=st.sampled_from([3, 2, 1, 0]),
+        moves=st.integers(0, 6),
+        data=st.data(),
+    )
+    def work(self, number: int, limit: int, moves: int, data: st.DataObject) -> Any:
+        """Claim as one of the workers, then make some moves with whatever is in hand.
+
+        A dead worker gets an error instead, and comes back as a new one.
+        """
         worker = self.workers[number]
-        if worker not in self.heard:
+        if worker in self.heard:
+            got = self._claim(worker, limit)
+        else:
+            got = []
             with pytest.raises(WorkerFencedError):
                 self.do(claim(self.store, worker, limit))
-            return multiple()
+            self.workers[number] = self.do(self._register(ONE))
+        for _ in range(moves):
+            self._move(data)
+        return multiple(*got)
+
+    def _claim(self, worker: WorkerId, limit: int) -> list[Lease]:
         got = self.do(claim(self.store, worker, limit))
         self.model.move_due_on(self.clock.now_us())
         states = {
@@ -199,7 +215,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.place(job.id, TRANSITIONS[states[job.id]][JobEvent.CLAIMED])
             self.model.jobs[job.id].worker = worker
             self.held[job.id] = lease
-        return multiple(*(lease for _, lease in got))
+        return [lease for _, lease in got]
 
     def _holds(self, lease: Lease) -> bool:
         one = self.model.jobs[lease.job]
@@ -212,16 +228,18 @@ class StoreMachine(RuleBasedStateMachine):
             with pytest.raises(LeaseLostError):
                 self.do(move(self.store, lease, JobEvent.ACCEPTED))
 
-    @precondition(lambda self: self._in_hand())
-    @rule(data=st.data(), reason=st.sampled_from(sorted(WaitReason)))
-    def record(self, data: st.DataObject, reason: WaitReason) -> None:
-        """Record a move that the table allows."""
-        lease = self.held[data.draw(st.sampled_from(self._in_hand()))]
+    def _move(self, data: st.DataObject) -> None:
+        """Record a move that the table allows for some job in hand."""
+        in_hand = sorted(job for job, one in self.model.jobs.items() if one.worker is not None)
+        if not in_hand:
+            return
+        lease = self.held[data.draw(st.sampled_from(in_hand))]
         one = self.model.jobs[lease.job]
         event = data.draw(st.sampled_from(sorted(TRANSITIONS[one.state].keys() & SAID_BY_WORKERS)))
         new = TRANSITIONS[one.state][event]
         more: dict[str, Any] = {}
         if new is JobState.WAITING:
+            reason = data.draw(st.sampled_from(sorted(WaitReason)))
             more = {"reason": reason, "run_at_us": self.clock.now_us() + 10_000_000}
         told = self.do(move(self.store, lease, event, **more))
         self.model.place(lease.job, new, **more)
@@ -229,9 +247,6 @@ class StoreMachine(RuleBasedStateMachine):
             one.worker = None
         self.model.let_next_in(one.pool)
         assert told.state is new
-
-    def _in_hand(self) -> list[JobId]:
-        return sorted(job for job, one in self.model.jobs.items() if one.worker is not None)
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
@@ -255,7 +270,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1))
     def heartbeat(self, number: int) -> None:
-        """Push a lease out, or learn that it was lost; then come back as a new worker."""
+        """Push a lease out, or learn that it was lost."""
         worker = self.workers[number]
         if worker in self.heard:
             self.do(self.store.heartbeat(worker, lease_s=LEASE_S))
@@ -263,7 +278,6 @@ class StoreMachine(RuleBasedStateMachine):
             return
         with pytest.raises(WorkerFencedError):
             self.do(self.store.heartbeat(worker, lease_s=LEASE_S))
-        self.workers[number] = self.do(self._register(ONE))
 
     @rule(number=st.integers(0, 1))
     def leave(self, number: int) -> None:

@@ -121,7 +121,9 @@ class PrivateServer:
         Raises:
             RuntimeError: If it does not come up; the server's log is the message.
         """
-        options = [part for key, value in self._settings.items() for part in ("-c", f"{key}={value}")]
+        options = [
+            part for key, value in self._settings.items() for part in ("-c", f"{key}={value}")
+        ]
         command = [*_not_as_root(), *_dying_with_us(), str(self._bindir / "postgres")]
         place = ("-D", str(self._folder / "data"), "-k", str(self._folder))
         log = self._folder / "log"

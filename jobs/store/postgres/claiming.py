@@ -1,7 +1,7 @@
 """Give jobs to a worker: freed ones that may have been sent first, then READY ones in turn.
 
 A claim looks only at indexes that hold nothing but candidates, so its cost follows the
-number of jobs it takes and not the number that are queued.  Job and pool are locked together
+number of jobs it takes and not the number that are queued.  The lock is that of the job's pool,
 and locked ones are passed over, so claims never wait for each other or for anybody.
 """
 
@@ -25,7 +25,7 @@ SELECT 1 FROM plugwave.workers WHERE id = $1 AND dead_us IS NULL FOR SHARE
 ORPHANED: Final = """
 SELECT j.id FROM plugwave.jobs j
   JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
- WHERE j.place = 5 ORDER BY j.id LIMIT $1 FOR NO KEY UPDATE OF j, p SKIP LOCKED
+ WHERE j.place = 5 ORDER BY j.id LIMIT $1 FOR NO KEY UPDATE OF p SKIP LOCKED
 """
 # An index skip scan: one seek for each project that has ready jobs.
 LANES: Final = """
@@ -47,9 +47,10 @@ SELECT u.project, q.id
          JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
         WHERE j.place = 1 AND j.project = u.project
         ORDER BY j.priority DESC, j.id LIMIT $2
-          FOR NO KEY UPDATE OF j, p SKIP LOCKED) q
+          FOR NO KEY UPDATE OF p SKIP LOCKED) q
 """
-_JOBS: Final = f"{rows.JOBS} WHERE j.id = ANY($1::bigint[])"
+# A statement of its own, under the locks: who was faster has taken the job away by now.
+_JOBS: Final = f"{rows.JOBS} WHERE j.id = ANY($1::bigint[]) AND j.place IN (1, 5)"
 _SET_FENCES: Final = """
 UPDATE plugwave.pools p SET fence = u.fence
   FROM unnest($1::bigint[], $2::bigint[]) AS u(pool, fence) WHERE p.id = u.pool
@@ -63,6 +64,10 @@ UPDATE plugwave.jobs j
  WHERE j.id = u.id
 """
 _PARK: Final = "UPDATE plugwave.jobs SET state = 1, place = 0, reason = $2 WHERE id = $1"
+
+
+MOST_LOOKS: Final = 5
+"""Times a claim looks anew when all that it saw was taken before it had the locks."""
 
 
 async def check_alive(transaction: Transaction, worker: WorkerId) -> None:
@@ -83,11 +88,16 @@ async def claim(
     await move_due_on(transaction)
     if limit <= 0:
         return []
-    chosen = [job for (job,) in await transaction.wire.rows(ORPHANED, limit)]
-    chosen += await _in_turn(transaction, limit - len(chosen))
-    if not chosen:
-        return []
-    return await _take(transaction, worker, chosen, deadline_s)
+    for _ in range(MOST_LOOKS):
+        chosen = [job for (job,) in await transaction.wire.rows(ORPHANED, limit)]
+        chosen += await _in_turn(transaction, limit - len(chosen))
+        if not chosen:
+            return []
+        found = {row[0]: row for row in await transaction.wire.rows(_JOBS, chosen)}
+        if found:
+            still = [found[job] for job in chosen if job in found]
+            return await _take(transaction, worker, still, deadline_s)
+    return []
 
 
 async def _in_turn(transaction: Transaction, limit: int) -> list[int]:
@@ -131,15 +141,14 @@ async def _piles(transaction: Transaction, lanes: Sequence[int], each: int) -> d
 
 
 async def _take(
-    transaction: Transaction, worker: WorkerId, chosen: Sequence[int], deadline_s: float
+    transaction: Transaction, worker: WorkerId, chosen: Sequence[Row], deadline_s: float
 ) -> list[tuple[Job, Lease]]:
-    """Put the chosen jobs into the worker's hands; they and their pools are locked."""
-    found = {row[0]: row for row in await transaction.wire.rows(_JOBS, chosen)}
+    """Put the chosen jobs into the worker's hands; their pools are locked."""
     taken: list[tuple[Job, Lease]] = []
     changes: list[Row] = []
     fences: list[Row] = []
     event_data = json_text({"worker": worker})
-    for row in (found[job] for job in chosen):
+    for row in chosen:
         cells = list(row)
         old = STATES[row[rows.STATE]]
         new = next_state(old, JobEvent.CLAIMED)
@@ -158,7 +167,7 @@ async def _take(
         told = (STATE_CODES[new], fence, cells[rows.STARTED], cells[rows.DEADLINE])
         changes.append((job.id, *told))
         fences.append((row[rows.POOL], fence))
-        transaction.memory.requests[job.id] = job.request
+        transaction.memory.held[job.id] = rows.held(cells, job.request)
         transaction.moved((row[rows.STATE], 0), (STATE_CODES[new], 0))
         transaction.happened(job.id, row[rows.PROJECT], JobEvent.CLAIMED, new, event_data)
     await transaction.wire.rows(_SET_FENCES, *columns(fences, 2))

@@ -1,26 +1,27 @@
 """Apply what workers say about jobs they hold, and nothing once they hold them no more.
 
-A group of calls is one transaction and a handful of statements.  The rows are locked and read
-first, then each call is decided by itself, so one that is late or makes no sense fails alone.
+A group of calls is one transaction and a handful of statements.  Each call is decided by itself
+from what this process remembers of the job, and written on condition that the row agrees.
+Where it does not, the row is locked, read, and the call decided anew; so one call that is
+late or makes no sense fails alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from jobs.errors import IllegalTransitionError, LeaseLostError
-from jobs.model import Job, JobRequest, Lease, Progress, job_name
+from jobs.errors import LeaseLostError
+from jobs.model import Job, Lease, Progress, job_name
 from jobs.states import FINAL_STATES, TRANSITIONS, JobEvent, JobState, WaitReason, next_state
 from jobs.store.postgres import lines, rows
 from jobs.store.postgres.pools import free, lock_pools_of
-from jobs.store.postgres.transaction import Transaction, columns
+from jobs.store.postgres.transaction import Held, Transaction, columns
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Change
 from jobs.store.schema import (
     POOL_KEEPING,
     REASON_CODES,
     STATE_CODES,
-    STATES,
     json_text,
     progress_text,
 )
@@ -37,28 +38,29 @@ class Note:
 
 Call = Change | Note
 
-_HELD: Final = """
-SELECT j.id, j.state, j.pool, j.project, j.cancel_asked, j.created_us, j.started_us, j.deadline_us
-  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u(id, worker, fence)
-  JOIN plugwave.jobs j ON j.id = u.id AND j.worker = u.worker AND j.fence = u.fence
+_HELD: Final = f"""
+{rows.JOBS}
+  JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u(id, worker, fence)
+    ON j.id = u.id AND j.worker = u.worker AND j.fence = u.fence
  ORDER BY j.id FOR NO KEY UPDATE OF j
 """
-_MOVE: Final = """
+# Only under the lease, and only from the state that was believed in.
+MOVE: Final = """
 UPDATE plugwave.jobs j
    SET state = u.state, place = u.place, reason = u.reason, run_at_us = u.run_at_us,
        worker = u.worker, finished_us = u.finished_us, progress = u.progress
-  FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::bigint[],
-              $6::bigint[], $7::bigint[], $8::text[])
-       AS u(id, state, place, reason, run_at_us, worker, finished_us, progress)
- WHERE j.id = u.id
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::smallint[],
+              $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bigint[],
+              $11::text[])
+       AS u(id, holder, fence, old, state, place, reason, run_at_us, worker, finished_us, progress)
+ WHERE j.id = u.id AND j.worker = u.holder AND j.fence = u.fence AND j.state = u.old
+RETURNING j.id, j.cancel_asked
 """
 _ADD_RESULTS: Final = """
 INSERT INTO plugwave.results(worker, seq, job, project)
-SELECT u.worker,
-       coalesce((SELECT max(seq) FROM plugwave.results r WHERE r.worker = u.worker), 0)
-       + row_number() OVER (PARTITION BY u.worker ORDER BY u.n), u.job, u.project
-  FROM unnest($1::bigint[], $2::bigint[], $3::integer[])
-       WITH ORDINALITY AS u(worker, job, project, n)
+SELECT $1, u.n + coalesce((SELECT max(seq) FROM plugwave.results WHERE worker = $1), 0),
+       u.job, u.project
+  FROM unnest($2::bigint[], $3::integer[]) WITH ORDINALITY AS u(job, project, n)
 """
 # A number comes back when it turned out that nothing had been sent.
 _OPEN_ATTEMPTS: Final = """
@@ -79,8 +81,6 @@ UPDATE plugwave.attempts a
        AS u(job, outcome, http_status, request_id)
  WHERE a.job = u.job AND a.outcome IS NULL
 """
-_REQUESTS: Final = f"{rows.JOBS} WHERE j.id = ANY($1::bigint[])"
-
 LEAVING: Final = frozenset({JobEvent.HANDED_BACK, JobEvent.LEASE_LOST})
 """Events after which the worker has the job no longer, though its state may be the same."""
 
@@ -96,14 +96,20 @@ MAY_FREE: Final = frozenset(
 
 
 @dataclass(slots=True)
-class _Group:
-    """What the calls of one group want written."""
+class _Move:
+    """What one call would write, and what it would return."""
 
-    jobs: list[Row] = field(default_factory=list)
-    results: list[Row] = field(default_factory=list)
-    opened: list[Row] = field(default_factory=list)
-    closed: list[Row] = field(default_factory=list)
-    freed: list[tuple[int, int]] = field(default_factory=list)
+    call: Call
+    held: Held
+    new: JobState
+    row: Row
+    told: str | None
+    reason: WaitReason | None = None
+    run_at_us: int | None = None
+    finished_us: int | None = None
+    stays: bool = True
+    opened: Row | None = None
+    closed: Row | None = None
 
 
 def lease_lost(lease: Lease) -> LeaseLostError:
@@ -147,89 +153,110 @@ async def _record_round(transaction: Transaction, calls: Sequence[Call]) -> list
     freeing = [c.lease.job for c in calls if isinstance(c, Change) and c.event in MAY_FREE]
     if freeing:
         await lock_pools_of(transaction, freeing)
+    # First by what is remembered, which is nearly always right and spares a look.
+    outcomes = await _try(transaction, calls, transaction.memory.held)
+    doubtful = [call for call in calls if not isinstance(outcomes.get(call.lease.job), Job)]
+    if doubtful:
+        outcomes.update(await _try(transaction, doubtful, await _locked(transaction, doubtful)))
+    return [outcomes.get(call.lease.job) or lease_lost(call.lease) for call in calls]
+
+
+async def _locked(transaction: Transaction, calls: Sequence[Call]) -> Mapping[int, Held]:
+    """Lock the rows under leases that hold, and return them as they are."""
     leases = [(call.lease.job, call.lease.worker, call.lease.fence) for call in calls]
-    held = {row[0]: row for row in await transaction.wire.rows(_HELD, *columns(leases, 3))}
-    requests = await _requests(transaction, held)
-    group = _Group()
-    outcomes: list[Job | Exception] = []
+    found = await transaction.wire.rows(_HELD, *columns(leases, 3))
+    return {row[0]: rows.held(row) for row in found}
+
+
+async def _try(
+    transaction: Transaction, calls: Sequence[Call], known: Mapping[int, Held]
+) -> dict[int, Job | Exception]:
+    """Write what fits the jobs as they are *known*; what the rows do not bear out is left out."""
+    outcomes: dict[int, Job | Exception] = {}
+    moves: dict[int, _Move] = {}
     for call in calls:
-        row = held.get(call.lease.job)
-        if row is None:
-            outcomes.append(lease_lost(call.lease))
+        held = known.get(call.lease.job)
+        if held is None or (held.worker, held.fence) != (call.lease.worker, call.lease.fence):
             continue
         try:
-            outcomes.append(_decide(transaction, group, call, row, requests[row[0]]))
-        except (IllegalTransitionError, ValueError) as error:
-            outcomes.append(error)
-        except Exception as error:  # noqa: BLE001 - what cannot be written as JSON fails alone
-            outcomes.append(error)
-    await _write(transaction, group)
+            moves[call.lease.job] = _decide(transaction.now_us, call, held)
+        except Exception as error:  # noqa: BLE001 - a call that makes no sense fails alone
+            outcomes[call.lease.job] = error
+    if not moves:
+        return outcomes
+    written = sorted((move.row for move in moves.values()), key=lambda row: int(row[0]))
+    done: list[_Move] = []
+    asked = {row[0]: row[1] for row in await transaction.wire.rows(MOVE, *columns(written, 11))}
+    for job, move in moves.items():
+        if job in asked:
+            done.append(move)
+            outcomes[job] = _told_of(transaction, move, cancel_asked=asked[job])
+    await _write_beside(transaction, done)
     return outcomes
 
 
-async def _requests(transaction: Transaction, jobs: Mapping[int, Row]) -> Mapping[int, JobRequest]:
-    known = transaction.memory.requests
-    unknown = [job for job in jobs if job not in known]
-    if unknown:
-        for row in await transaction.wire.rows(_REQUESTS, unknown):
-            known[row[0]] = rows.request(row)
-    return {job: known[job] for job in jobs}
+def _decide(now_us: int, call: Call, held: Held) -> _Move:
+    """Return what *call* writes.
 
-
-def _decide(
-    transaction: Transaction, group: _Group, call: Call, row: Row, request: JobRequest
-) -> Job:
-    """Gather what *call* writes; nothing is gathered when it fails."""
-    old = STATES[row[1]]
+    Raises:
+        Exception: If the state does not allow it, or it cannot be written as JSON.
+    """
+    old, lease = held.state, call.lease
+    under = (lease.job, lease.worker, lease.fence, STATE_CODES[old])
+    text = progress_text(call.progress)
     if isinstance(call, Note):
-        text, data = progress_text(call.progress), _data(call.data)
-        group.jobs.append((row[0], row[1], lines.IN_HAND, 0, None, call.lease.worker, None, text))
-        transaction.happened(row[0], row[3], "seen", old, data)
-        return _job(call, row, request, old)
+        where: Row = (STATE_CODES[old], lines.IN_HAND, 0, None, lease.worker, None)
+        return _Move(call, held, old, (*under, *where, text), _data(call.data))
     new = next_state(old, call.event)
     reason, run_at_us = _wait(call) if new is JobState.WAITING else (None, None)
     stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and call.event not in LEAVING
-    final = new in FINAL_STATES
-    place = lines.line_of(new, reason, run_at_us=run_at_us, held=stays)
-    worker = call.lease.worker if stays else None
-    finished_us = transaction.now_us if final else None
-    written = (place, REASON_CODES[reason], run_at_us, worker, finished_us)
-    text, told = progress_text(call.progress), _told(call, reason)
-    opened, closed = _attempt(transaction, call, row, old)
-    group.opened += opened
-    group.closed += closed
-    group.jobs.append((row[0], STATE_CODES[new], *written, text))
-    if final:
-        group.results.append((call.lease.worker, row[0], row[3]))
-    if final or (new is JobState.WAITING and reason not in POOL_KEEPING):
-        group.freed.append((row[2], row[0]))
-    if not stays:
-        transaction.memory.requests.pop(row[0], None)
-    transaction.moved((row[1], 0), (STATE_CODES[new], REASON_CODES[reason]))
-    transaction.happened(row[0], row[3], call.event, new, told)
-    waits = {"reason": reason, "run_at_us": run_at_us, "finished_us": finished_us}
-    return _job(call, row, request, new, worker=worker, **waits)
+    finished_us = now_us if new in FINAL_STATES else None
+    line = lines.line_of(new, reason, run_at_us=run_at_us, held=stays)
+    worker = lease.worker if stays else None
+    where = (STATE_CODES[new], line, REASON_CODES[reason], run_at_us, worker, finished_us)
+    return _Move(
+        call,
+        held,
+        new,
+        (*under, *where, text),
+        _told(call, reason),
+        reason=reason,
+        run_at_us=run_at_us,
+        finished_us=finished_us,
+        stays=stays,
+        opened=_opened(now_us, call, held) if call.event is JobEvent.INTENDED else None,
+        closed=_closed(call) if old is JobState.SENDING else None,
+    )
 
 
-def _job(
-    call: Call,
-    row: Row,
-    request: JobRequest,
-    state: JobState,
-    **more: Any,  # noqa: ANN401 - fields of Job
-) -> Job:
-    facts: dict[str, Any] = {"worker": call.lease.worker, **more}
+def _told_of(transaction: Transaction, move: _Move, *, cancel_asked: bool) -> Job:
+    """Count and tell a move that was written; return the job as it is now."""
+    call, held = move.call, move.held
+    job, memory = call.lease.job, transaction.memory.held
+    if isinstance(call, Note):
+        transaction.happened(job, held.project, "seen", held.state, move.told)
+    else:
+        place = (STATE_CODES[move.new], REASON_CODES[move.reason])
+        transaction.moved((STATE_CODES[held.state], 0), place)
+        transaction.happened(job, held.project, call.event, move.new, move.told)
+    if move.stays:
+        memory[job] = replace(held, state=move.new)
+    else:
+        memory.pop(job, None)
     return Job(
-        id=call.lease.job,
-        request=request,
-        state=state,
-        created_us=row[5],
-        started_us=row[6],
-        deadline_us=row[7],
+        id=job,
+        request=held.request,
+        state=move.new,
+        created_us=held.created_us,
+        reason=move.reason,
+        run_at_us=move.run_at_us,
+        started_us=held.started_us,
+        deadline_us=held.deadline_us,
+        finished_us=move.finished_us,
         fence=call.lease.fence,
-        cancel_asked=row[4],
+        worker=call.lease.worker if move.stays else None,
+        cancel_asked=cancel_asked,
         progress=call.progress,
-        **facts,
     )
 
 
@@ -246,20 +273,19 @@ def _wait(change: Change) -> tuple[WaitReason, int | None]:
     return change.reason, change.run_at_us
 
 
-def _attempt(
-    transaction: Transaction, change: Change, row: Row, old: JobState
-) -> tuple[list[Row], list[Row]]:
-    """Return the attempt that this change opens, and the one that it closes."""
+def _opened(now_us: int, change: Change, held: Held) -> Row:
+    """Return the attempt that an intent to send opens."""
     lease, progress = change.lease, change.progress
-    if change.event is JobEvent.INTENDED:
-        before = None if progress.before is None else json_text(progress.before)
-        inputs = None if progress.inputs is None else json_text(progress.inputs)
-        who = (lease.job, progress.sends, row[3], lease.fence, lease.worker, transaction.now_us)
-        return [(*who, progress.sent_us, progress.not_before_us, before, inputs)], []
-    if old is JobState.SENDING:
-        answer = (progress.http_status, progress.cloud_request_id)
-        return [], [(lease.job, change.event, *answer)]
-    return [], []
+    before = None if progress.before is None else json_text(progress.before)
+    inputs = None if progress.inputs is None else json_text(progress.inputs)
+    who = (lease.job, progress.sends, held.project, lease.fence, lease.worker, now_us)
+    return (*who, progress.sent_us, progress.not_before_us, before, inputs)
+
+
+def _closed(change: Change) -> Row:
+    """Return how an attempt ended."""
+    progress = change.progress
+    return (change.lease.job, change.event, progress.http_status, progress.cloud_request_id)
 
 
 def _data(data: Mapping[str, Any]) -> str | None:
@@ -273,14 +299,25 @@ def _told(change: Change, reason: WaitReason | None) -> str | None:
     return json_text({"reason": reason, "run_at_us": change.run_at_us, **change.data})
 
 
-async def _write(transaction: Transaction, group: _Group) -> None:
+async def _write_beside(transaction: Transaction, moves: Sequence[_Move]) -> None:
+    """Write what goes with moves that were written: attempts, results, and who follows."""
     wire = transaction.wire
-    if group.jobs:
-        await wire.rows(_MOVE, *columns(group.jobs, 8))
-    if group.opened:
-        await wire.rows(_OPEN_ATTEMPTS, *columns(group.opened, 10))
-    if group.closed:
-        await wire.rows(CLOSE_ATTEMPTS, transaction.now_us, *columns(group.closed, 4))
-    if group.results:
-        await wire.rows(_ADD_RESULTS, *columns(group.results, 3))
-    await free(transaction, group.freed)
+    opened = [move.opened for move in moves if move.opened is not None]
+    if opened:
+        await wire.rows(_OPEN_ATTEMPTS, *columns(opened, 10))
+    closed = [move.closed for move in moves if move.closed is not None]
+    if closed:
+        await wire.rows(CLOSE_ATTEMPTS, transaction.now_us, *columns(closed, 4))
+    ended: dict[int, list[Row]] = {}
+    freed: list[tuple[int, int]] = []
+    for move in moves:
+        job, held = move.call.lease.job, move.held
+        if move.finished_us is not None:
+            ended.setdefault(held.worker, []).append((job, held.project))
+        if move.finished_us is not None or (
+            move.new is JobState.WAITING and move.reason not in POOL_KEEPING
+        ):
+            freed.append((held.pool, job))
+    for worker, jobs in ended.items():
+        await wire.rows(_ADD_RESULTS, worker, *columns(jobs, 2))
+    await free(transaction, sorted(freed))

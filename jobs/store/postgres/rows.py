@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from jobs.clock import MICROSECONDS
 from jobs.model import Job, JobId, JobRequest, Target, WorkerId
+from jobs.store.postgres.transaction import Held
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
 from jobs.store.schema import (
@@ -98,6 +99,21 @@ def job(row: Row) -> Job:
         worker=None if row[4] is None else WorkerId(row[4]),
         cancel_asked=row[6],
         progress=progress_value(row[12]),
+    )
+
+
+def held(row: Row, known: JobRequest | None = None) -> Held:
+    """Return what is worth remembering of a job in hand, from its row of JOBS."""
+    return Held(
+        worker=row[WORKER],
+        fence=row[FENCE],
+        state=STATES[row[STATE]],
+        pool=row[POOL],
+        project=row[PROJECT],
+        created_us=row[8],
+        started_us=row[STARTED],
+        deadline_us=row[DEADLINE],
+        request=known or request(row),
     )
 
 

@@ -9,6 +9,7 @@ worker's row, idempotency keys, pools by id, jobs by id, counters by place.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 from jobs.clock import Clock
@@ -58,23 +59,42 @@ def columns(rows: Sequence[Row], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
+@dataclass(slots=True)
+class Held:
+    """What is known of a job in hand; only the state ever changes under one fence.
+
+    It may be out of date, so whoever writes by it names the worker, the fence and the state
+    it believes in, and looks again when the row says otherwise.
+    """
+
+    worker: int
+    fence: int
+    state: JobState
+    pool: int
+    project: int
+    created_us: int
+    started_us: int | None
+    deadline_us: int | None
+    request: JobRequest
+
+
 @final
 class Memory:
-    """What one store object remembers of rows that never change."""
+    """What one store object remembers, to save questions; nothing is decided by it alone."""
 
     def __init__(self, slot: int) -> None:
         self.slot = slot
         """Which row of each counter this process changes."""
         self.projects: dict[str, int] = {}
         self.specs: dict[bytes, int] = {}
-        self.requests: dict[int, JobRequest] = {}
-        """Requests of jobs in hand, so that a move need not read them again."""
+        self.held: dict[int, Held] = {}
+        """Jobs in the hands of this process, as it last heard of them."""
         self.last_project = 0
         """The project that was served last; claims go on after it."""
 
     def bound(self) -> None:
         """Start a memory anew that has grown too large."""
-        for memory in (self.projects, self.specs, self.requests):
+        for memory in (self.projects, self.specs, self.held):
             if len(memory) > MOST_REMEMBERED:
                 memory.clear()
 

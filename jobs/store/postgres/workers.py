@@ -129,7 +129,7 @@ async def _let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
             closed.append((job, JobEvent.LEASE_LOST, None, None))
         transaction.moved((code, 0), (STATE_CODES[new], 0))
         transaction.happened(job, project, JobEvent.LEASE_LOST, new, data)
-        transaction.memory.requests.pop(job, None)
+        transaction.memory.held.pop(job, None)
     if moves:
         await transaction.wire.rows(_LET_GO, *columns(moves, 3))
     if closed:
