@@ -112,6 +112,8 @@ class Progress:
         spared: How many of them certainly had no effect because they were not sent, throttled
             or refused for now; they do not use up the attempts.
         stale: How often the cloud accepted and nothing followed.
+        patch: The last intended send updates the installed plug-in (PATCH) instead of creating it.
+        no_patch: The site has answered that it has no such call.
         sent_us: Latest instant at which the last send can have left.
         not_before_us: Earliest start of a read that proves something about the last send.
         accepted_us: When the cloud accepted, or the change was adopted or found.
@@ -144,6 +146,8 @@ class Progress:
     sends: int = 0
     spared: int = 0
     stale: int = 0
+    patch: bool = False
+    no_patch: bool = False
     sent_us: int | None = None
     not_before_us: int | None = None
     accepted_us: int | None = None

@@ -19,6 +19,7 @@ from jobs.decide.rules import (
     Rules,
     Seen,
     Step,
+    UpgradeCall,
     failed,
     past_deadline,
     read_again,
@@ -177,7 +178,8 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
         case Sighting.TARGET_COMING | Sighting.COMING | Sighting.DELETING | Sighting.STRANGE:
             return _busy(job, progress, now_us, rules)
         case Sighting.TARGET | Sighting.OTHER | Sighting.ABNORMAL | Sighting.ABSENT:
-            return _prepare(job, replace(progress, version=version), plugin, now_us)
+            found = replace(progress, version=version)
+            return _prepare(job, _by_call(found, plugin, rules), plugin, now_us)
 
 
 def _wanted_inputs(job: Job) -> dict[str, object] | None:
@@ -214,6 +216,17 @@ def _busy(job: Job, progress: Progress, now_us: int, rules: Rules) -> Move:
     )
     until_us = now_us + seconds_to_us(rules.poll_s(progress.polls))
     return resting(waiting, JobEvent.HELD, WaitReason.POOL_BUSY, until_us)
+
+
+def _by_call(progress: Progress, plugin: PluginSeen | None, rules: Rules) -> Progress:
+    """Choose the call: an installed plug-in may need an update where creating is not enough."""
+    patch = False
+    if plugin is not None and not progress.no_patch:
+        in_vain = progress.cause == Outcome.CONFLICT.value or progress.stale > 0
+        patch = rules.upgrade is UpgradeCall.PATCH or (
+            rules.upgrade is UpgradeCall.AUTO and in_vain
+        )
+    return progress if progress.patch is patch else replace(progress, patch=patch)
 
 
 def _prepare(job: Job, progress: Progress, plugin: PluginSeen | None, now_us: int) -> Move:

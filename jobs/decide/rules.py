@@ -13,6 +13,14 @@ from jobs.retries import backoff_s
 from jobs.states import JobEvent, WaitReason
 
 
+class UpgradeCall(StrEnum):
+    """Which call changes a plug-in that is installed; whether POST does is settled nowhere."""
+
+    POST = "post"
+    PATCH = "patch"
+    AUTO = "auto"  # POST; PATCH when POST is refused or ignored, where the site has it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """How patient we are; all in seconds.
@@ -27,6 +35,7 @@ class Rules:
         abnormal_grace_s: Abnormal is final only after this long and ABNORMAL_READS reads.
         breaker_s: How long a job rests when its endpoint or credential is in trouble.
         attempts: Sends that may have had an effect before the job is given up.
+        upgrade: How an installed plug-in is changed.
         read_first: Whether to read also when the request does not depend on what is there.
         rng: Where jitter comes from.
     """
@@ -40,6 +49,7 @@ class Rules:
     abnormal_grace_s: float = 30.0
     breaker_s: float = 15.0
     attempts: int = 10
+    upgrade: UpgradeCall = UpgradeCall.AUTO
     read_first: bool = True
     rng: random.Random = field(
         default_factory=lambda: random.Random(0)  # noqa: S311 - jitter, not a secret

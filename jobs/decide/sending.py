@@ -14,6 +14,7 @@ from jobs.decide.rules import (
     Rules,
     Seen,
     Step,
+    UpgradeCall,
     look_at,
     resting,
     untroubled,
@@ -52,9 +53,30 @@ def after_send(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
         case PostVerdict.AGAIN | PostVerdict.RETRY | PostVerdict.WAIT:
             return _not_accepted(progress, answer, now_us, rules)
         case PostVerdict.PARK | PostVerdict.REFRESH:
-            parked = replace(with_answer(progress, answer), spared=progress.spared + 1)
-            until_us = now_us + seconds_to_us(rules.breaker_s)
-            return resting(parked, JobEvent.NOT_SENT, WaitReason.BREAKER, until_us)
+            return _parked(job, answer, now_us, rules)
+
+
+def _parked(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
+    """Nothing was accepted, and the trouble is not the job's: let it rest."""
+    progress = job.progress
+    if progress.patch and answer.outcome is Outcome.NO_SUCH_API:
+        return _no_such_call(job, answer, rules)
+    parked = replace(with_answer(progress, answer), spared=progress.spared + 1)
+    until_us = now_us + seconds_to_us(rules.breaker_s)
+    return resting(parked, JobEvent.NOT_SENT, WaitReason.BREAKER, until_us)
+
+
+def _no_such_call(job: Job, answer: Answer, rules: Rules) -> Move:
+    """The site has no PATCH: that is no trouble of the endpoint; look again without it.
+
+    What led to PATCH is remembered as a conflict, so that a site that can change an
+    installed plug-in by no call is told from one that is merely busy.
+    """
+    if rules.upgrade is UpgradeCall.PATCH:
+        refused = with_answer(job.progress, answer)
+        return Move(progress=refused, step=Step.REST, event=JobEvent.REFUSED, data=_told(answer))
+    progress = replace(job.progress, no_patch=True, spared=job.progress.spared + 1)
+    return Move(progress=progress, step=Step.LOOK, event=JobEvent.REREAD, data=_told(answer))
 
 
 def _told(answer: Answer) -> dict[str, object]:

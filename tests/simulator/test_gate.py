@@ -190,7 +190,7 @@ async def test_a_refused_request_has_no_effect_and_is_nobodys() -> None:
 
 async def test_requests_are_limited_for_each_user() -> None:
     """Two keys of one user share the limit, a token of the same user too; another has its own."""
-    options = replace(QUICK, auth="any", users=2, keys=3, limit=2)
+    options = replace(QUICK, auth="any", users=2, key_pairs=3, limit=2)
     async with gated(options) as asker:
         cloud, clock = asker.client.cloud, asker.client.clock
         token = await asker.token()

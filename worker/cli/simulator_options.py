@@ -68,7 +68,7 @@ _WORDS: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
         "auth": (click.Choice(get_args(Auth)), "How a request must prove who asks."),
         "accounts": (int, "Accounts that own the projects."),
         "users": (int, "Users; requests are limited for each."),
-        "keys": (int, "Key pairs of the users, printed at the start."),
+        "key_pairs": (int, "Key pairs of the users, printed at the start."),
         "token_life_s": (float, "How long a token or temporary key lives, in real seconds."),
         "lock_s": (float, "How long six wrong signatures lock a key, in real seconds."),
         "skew_s": (float, "How far a signature's date may be off, in real seconds."),

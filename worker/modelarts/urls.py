@@ -41,6 +41,16 @@ def default_endpoint(region: str) -> str:
     return f"https://modelarts.{region}.{domain}"
 
 
+def default_iam_endpoint(region: str | None) -> str:
+    """Return the public endpoint of IAM in *region*; the global one without a region.
+
+    Source: cloud API notes, section 7.
+    """
+    if region is None:
+        return "https://iam.myhuaweicloud.com"
+    return default_endpoint(region).replace("modelarts", "iam", 1)
+
+
 def checked_endpoint(text: str) -> URL:
     """Return *text* as the origin it names.
 
@@ -93,13 +103,18 @@ class Urls:
     """
 
     def __init__(
-        self, endpoint: str | None = None, endpoints: Mapping[str, str] | None = None
+        self,
+        endpoint: str | None = None,
+        endpoints: Mapping[str, str] | None = None,
+        *,
+        iam: str | None = None,
     ) -> None:
         """Check the endpoints.
 
         Args:
             endpoint: For every region without its own; None means the region's public one.
             endpoints: By region.
+            iam: Where IAM is; None means beside ModelArts.
 
         Raises:
             ConfigError: If one of them is not acceptable.
@@ -108,20 +123,43 @@ class Urls:
         self._endpoints = {
             region: checked_endpoint(one) for region, one in (endpoints or {}).items()
         }
+        self._iam = None if iam is None else checked_endpoint(iam)
         self._plugins = lru_cache(REMEMBERED)(self._build_plugins)
 
     def endpoint(self, region: str | None) -> URL:
         """Return the origin that serves *region*."""
-        own = None if region is None else self._endpoints.get(region)
+        own = self._configured(region)
         if own is not None:
             return own
-        if self._endpoint is not None:
-            return self._endpoint
         if region is None or not is_region(region):
             raise NotSendableError(
                 "no endpoint is configured and the region is not a region's name"
             )
         return checked_endpoint(default_endpoint(region))
+
+    def iam(self, region: str | None) -> URL:
+        """Return the origin of IAM for *region*.
+
+        A credential must not go to another cloud than the one it is of.  So a configured
+        ModelArts endpoint has its IAM beside it, under the same domain, or it must be named.
+        """
+        if self._iam is not None:
+            return self._iam
+        beside = self._configured(region)
+        if beside is None:
+            if region is not None and not is_region(region):
+                raise NotSendableError("the region is not a region's name")
+            return checked_endpoint(default_iam_endpoint(region))
+        host = beside.raw_host or ""
+        if is_loopback(host):
+            return beside
+        if not host.startswith("modelarts."):
+            raise NotSendableError("cloud.endpoint does not tell where IAM is; set iam_endpoint")
+        return beside.with_host(f"iam.{host.removeprefix('modelarts.')}")
+
+    def _configured(self, region: str | None) -> URL | None:
+        own = None if region is None else self._endpoints.get(region)
+        return own if own is not None else self._endpoint
 
     def plugins(self, target: Target) -> URL:
         """Return ``/v2/{project_id}/pools/{pool_name}/plugins``."""
@@ -131,6 +169,12 @@ class Urls:
         path = ("v2", _project(project_id), "pools", _name(pool_name, "pool"), "plugins")
         return self._checked(region, path)
 
+    def plugin(self, target: Target, name: str, *, detail: bool = False) -> URL:
+        """Return ``/v2/{project_id}/pools/{pool_name}/plugins/{template_name}``."""
+        pool, plugin = _name(target.pool_name, "pool"), _name(name, "plug-in")
+        path = ("v2", _project(target.project_id), "pools", pool, "plugins", plugin)
+        return self._checked(target.region, path, [("detail", "true")] if detail else None)
+
     def templates(self, target: Target, name: str | None) -> URL:
         """Return ``/v2/{project_id}/plugintemplates`` for what that pool may install."""
         query = [("poolName", _name(target.pool_name, "pool"))]
@@ -139,19 +183,46 @@ class Urls:
         path = ("v2", _project(target.project_id), "plugintemplates")
         return self._checked(target.region, path, query)
 
-    def pools(self, region: str | None, project_id: str, continue_from: str | None = None) -> URL:
-        """Return ``/v2/{project_id}/pools``, from a continue token on if one was given."""
+    def driver(self, region: str | None, project_id: str, name: str) -> URL:
+        """Return ``/v1/{project_id}/plugintemplates/{plugintemplate_name}``."""
+        path = ("v1", _project(project_id), "plugintemplates", _name(name, "plug-in"))
+        return self._checked(region, path)
+
+    def pools(
+        self,
+        region: str | None,
+        project_id: str,
+        continue_from: str | None = None,
+        *,
+        workspace: str | None = None,
+    ) -> URL:
+        """Return ``/v2/{project_id}/pools``, of a workspace and from a token on if given."""
         path = ("v2", _project(project_id), "pools")
-        if continue_from is None:
-            return self._checked(region, path)
-        if len(continue_from) > CONTINUE_LIMIT:
-            raise NotSendableError("the continue token is too long to be sent back")
-        return self._checked(region, path, [("continue", continue_from)])
+        query = [] if workspace is None else [("workspaceId", _name(workspace, "workspace"))]
+        return self._checked(region, path, [*query, *_continued(continue_from)])
 
     def pool(self, target: Target) -> URL:
         """Return ``/v2/{project_id}/pools/{pool_name}``."""
         path = ("v2", _project(target.project_id), "pools", _name(target.pool_name, "pool"))
         return self._checked(target.region, path)
+
+    def nodes(
+        self, target: Target, continue_from: str | None = None, *, limit: int | None = None
+    ) -> URL:
+        """Return ``/v2/{project_id}/pools/{pool_name}/nodes``, one page of it."""
+        pool = _name(target.pool_name, "pool")
+        query = [] if limit is None else [("limit", str(limit))]
+        path = ("v2", _project(target.project_id), "pools", pool, "nodes")
+        return self._checked(target.region, path, [*query, *_continued(continue_from)])
+
+    def own_projects(self, region: str | None) -> URL:
+        """Return IAM's ``/v3/auth/projects``."""
+        return _checked(self.iam(region), ("v3", "auth", "projects"))
+
+    def projects(self, region: str | None, *, page: int, per_page: int) -> URL:
+        """Return one page of IAM's ``/v3/projects``; pages count from 1."""
+        query = [("page", str(page)), ("per_page", str(per_page))]
+        return _checked(self.iam(region), ("v3", "projects"), query)
 
     def _checked(
         self,
@@ -159,18 +230,32 @@ class Urls:
         path: tuple[str, ...],
         query: list[tuple[str, str]] | None = None,
     ) -> URL:
-        """Put the URL together, then take it apart and compare."""
-        origin = self.endpoint(region)
-        expected = "/" + "/".join(path)
-        asked = "&".join(f"{name}={_quoted(value)}" for name, value in query or ())
-        url = URL(f"{origin}{expected}{'?' if asked else ''}{asked}", encoded=True)
-        same = (url.scheme, url.raw_host, url.port) == (origin.scheme, origin.raw_host, origin.port)
-        parts = tuple(url.raw_path.split("/")[1:])
-        exact = parts == path and all(_SEGMENT.fullmatch(part) for part in parts)
-        rest = (url.raw_query_string, url.raw_fragment, url.raw_user) == (asked, "", None)
-        if not (same and exact and rest):
-            raise NotSendableError("the finished URL is not the one that was meant")
-        return url
+        return _checked(self.endpoint(region), path, query)
+
+
+def _checked(
+    origin: URL, path: tuple[str, ...], query: list[tuple[str, str]] | None = None
+) -> URL:
+    """Put the URL together, then take it apart and compare."""
+    expected = "/" + "/".join(path)
+    asked = "&".join(f"{name}={_quoted(value)}" for name, value in query or ())
+    url = URL(f"{origin}{expected}{'?' if asked else ''}{asked}", encoded=True)
+    same = (url.scheme, url.raw_host, url.port) == (origin.scheme, origin.raw_host, origin.port)
+    parts = tuple(url.raw_path.split("/")[1:])
+    exact = parts == path and all(_SEGMENT.fullmatch(part) for part in parts)
+    rest = (url.raw_query_string, url.raw_fragment, url.raw_user) == (asked, "", None)
+    if not (same and exact and rest):
+        raise NotSendableError("the finished URL is not the one that was meant")
+    return url
+
+
+def _continued(token: str | None) -> list[tuple[str, str]]:
+    """Return the query that goes on where the page before ended; nothing for the first page."""
+    if token is None:
+        return []
+    if len(token) > CONTINUE_LIMIT:
+        raise NotSendableError("the continue token is too long to be sent back")
+    return [("continue", token)]
 
 
 def _quoted(value: str) -> str:

@@ -44,7 +44,7 @@ _RATES: Final = (
     "iam_faults",
 )
 _FLAGS: Final = ("open_fleet", "keep_inputs", "hide_inputs", "retry_after")
-_COUNTS: Final = ("projects", "pools", "seed", "users", "keys")
+_COUNTS: Final = ("projects", "pools", "seed", "users", "key_pairs")
 _AT_LEAST_ONE: Final = ("accounts", "workspaces")
 _LIMITS: Final = ("limit", "daily_quota")
 _SECONDS: Final = ("fail_s", "creating_s", "lag_s", "late_s", "slow_s", "lock_s", "skew_s")
@@ -72,7 +72,7 @@ FIXED: Final = frozenset(
         "workspaces",
         "accounts",
         "users",
-        "keys",
+        "key_pairs",
     }
 )
 """What the fleet and its owners were made from; it cannot change while the simulator runs."""
@@ -135,7 +135,7 @@ class SimulatorOptions:
             signature or a token.
         accounts: Over how many accounts projects and users are dealt out.
         users: Users with a password; requests are throttled for each of them.
-        keys: Key pairs, dealt out over the users.
+        key_pairs: Key pairs, dealt out over the users.
         token_life_s: Real seconds a token lives; a temporary key lives no longer.
         lock_s: Real seconds a key is locked after more than five wrong signatures in a row.
         skew_s: Real seconds a signature's date may differ from our clock.
@@ -186,7 +186,7 @@ class SimulatorOptions:
     auth: Auth = "none"
     accounts: int = 1
     users: int = 2
-    keys: int = 2
+    key_pairs: int = 2
     token_life_s: float = 86_400.0
     lock_s: float = 300.0
     skew_s: float = 900.0

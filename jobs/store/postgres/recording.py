@@ -7,7 +7,7 @@ late or makes no sense fails alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jobs.errors import LeaseLostError
@@ -240,7 +240,8 @@ def _told_of(transaction: Transaction, move: _Move, *, cancel_asked: bool) -> Jo
         transaction.moved((STATE_CODES[held.state], 0), place)
         transaction.happened(job, held.project, call.event, move.new, move.told)
     if move.stays:
-        memory[job] = replace(held, state=move.new)
+        held.state = move.new
+        memory[job] = held
     else:
         memory.pop(job, None)
     return Job(

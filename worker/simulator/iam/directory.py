@@ -79,7 +79,7 @@ class Directory:
             for number in range(options.accounts)
         ]
         self.users = [self._user(number) for number in range(options.users)]
-        self.keys = [self._key(number) for number in range(options.keys if self.users else 0)]
+        self.keys = [self._key(number) for number in range(options.key_pairs if self.users else 0)]
         self.pod_token = hexadecimal(seed, "pod-token", digits=40)
         self.provider = "sim-provider"
         self.id_token = hexadecimal(seed, "id-token", digits=40)
