@@ -296,13 +296,13 @@ def throttled(
     if pause is None:
         pause = limit.window_s if limit is not None else BLIND_PAUSE_S
     blocked = max(bucket.blocked_us, now_us + seconds_to_us(min(pause, MAX_PAUSE_S)))
-    if now_us < bucket.blocked_us:
-        # Answers to requests that were already on the wire teach nothing new.
-        return replace(bucket, blocked_us=blocked)
     rested = replace(bucket, blocked_us=blocked, given=0, gap_us=0, gap_end_us=0)
     if limit is not None and (bucket.learned != limit or now_us >= bucket.learned_until_us):
         until_us = now_us + seconds_to_us(LEARNED_FOR_S)
         return replace(rested, learned=limit, learned_until_us=until_us, strikes=0)
+    if now_us < bucket.blocked_us:
+        # Answers to requests that were already on the wire teach nothing more.
+        return replace(bucket, blocked_us=blocked)
     if bucket.given >= OFTEN:
         return replace(rested, strikes=0)
     if bucket.strikes == 0:

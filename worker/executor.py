@@ -65,7 +65,8 @@ class Executor:
     def begin(self, job: Job, lease: Lease) -> Held:
         """Say how to begin with a job that was just claimed."""
         move = first_look(job, self._clock.now_us(), self._rules)
-        return Held(job=job, lease=lease, move=move, claimed_at=self._clock.monotonic())
+        ready = replace(job, progress=move.progress)
+        return Held(job=ready, lease=lease, move=move, claimed_at=self._clock.monotonic())
 
     async def advance(self, held: Held, calls: Calls | None) -> Held | Job:
         """Do the next step; return the job still held, or the job that was let go.

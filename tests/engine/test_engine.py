@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from jobs.decide import Rules
+from jobs.model import InputsBase
 from jobs.pacing import Limit, Pace
 from jobs.states import JobState
 from jobs.store.protocol import JobFilter, WorkerInfo
@@ -49,7 +50,7 @@ class OneWorker:
         loop: VirtualLoop,
         clock: VirtualClock,
         folder: Path,
-        settle: float,
+        rules: Rules,
     ) -> None:
         self.store = OneProcess(store, loop)
         self.results: list[int] = []
@@ -63,7 +64,6 @@ class OneWorker:
         self._limiter = Limiter("model", pace, store=self.store, clock=clock, max_in_flight=64)
         guard = KeyGuard("model", None, store=self.store, clock=clock)
         self._calls = Calls(cloud, self._limiter, guard, self._lease, self._counts, timeout_s=2.0)
-        rules = Rules(settle_s=settle, poll_first_s=1.0, rng=random.Random(1))
         limits = RunnerLimits(
             slots=32,
             lease_s=5.0,
@@ -128,6 +128,7 @@ def rollout(
     workers: int = 1,
     kills: bool = False,
     settle: float = SETTLE,
+    blind: bool = False,
 ) -> ModelCloud:
     """Run a whole queue on virtual time; assert what must hold always; return the cloud."""
 
@@ -140,14 +141,18 @@ def rollout(
         requests = []
         for number in range(jobs):
             name = f"pool-{number}"
-            requests.append(a_request(pool=name, plugin="dns", version="2.0", key=name))
-            if number % 2:
+            base = InputsBase.EMPTY if blind else InputsBase.CURRENT
+            requests.append(a_request(pool=name, plugin="dns", version="2.0", key=name, base=base))
+            if number % 2 and not blind:
                 pool = cloud.pool(requests[-1].target)
                 pool.version, pool.inputs = "1.0", {"custom": str(number)}
         await entry.enqueue(requests)
 
         def make() -> OneWorker:
-            return OneWorker(store, cloud, loop, clock, tmp / f"results-{seed}", settle)
+            rules = Rules(
+                settle_s=settle, poll_first_s=1.0, read_first=not blind, rng=random.Random(1)
+            )
+            return OneWorker(store, cloud, loop, clock, tmp / f"results-{seed}", rules)
 
         team: list[OneWorker] = []
         with anyio.fail_after(3600):
@@ -169,7 +174,7 @@ def rollout(
         for number in range(jobs):
             version, inputs = cloud.final()[f"pool-{number}"]
             assert version == "2.0"
-            assert inputs == ({"custom": str(number)} if number % 2 else {})
+            assert inputs == ({"custom": str(number)} if number % 2 and not blind else {})
         return cloud
 
     return on_virtual_time(main)
@@ -183,6 +188,16 @@ def test_a_calm_cloud_costs_few_calls(tmp_path: Path) -> None:
 
     assert len(cloud.sends) == 30
     assert len(cloud.requests) <= 30 * 9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_request_that_depends_on_nothing_is_sent_without_a_read(tmp_path: Path) -> None:
+    """With `read_first = when-unsure` and an empty base the first request is the send."""
+    cloud = rollout(tmp_path, 1, Faults(), blind=True)
+
+    assert len(cloud.sends) == 30
+    assert sorted(at for at, _ in cloud.sends)[:5] == sorted(cloud.requests)[:5]
 
 
 @pytest.mark.slow
@@ -215,6 +230,9 @@ def test_the_model_cloud_sees_a_worker_that_does_not_wait(tmp_path: Path) -> Non
     """Planted fault: without a settle time some install is sent into one that comes late."""
     late = Faults(lost_and_late=0.6, late=8.0)
 
-    with pytest.raises(AssertionError):
+    def impatient() -> None:
         for seed in range(300, 306):
             rollout(tmp_path, seed, late, settle=0.0)
+
+    with pytest.raises(AssertionError):
+        impatient()

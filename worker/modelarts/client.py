@@ -1,56 +1,58 @@
-"""The calls, one typed method each: no retries, no waiting, no decisions.
+"""The calls of ModelArts, one typed method each: no retries, no waiting, no decisions.
 
 Every method returns what the cloud told, or an `Answer` that says how the request ended;
-`jobs.outcomes` says what follows.  Nothing is raised but cancellation and what a gate raises
-beside `GateClosed`.  A success that cannot be read is an outcome of its own: a read error is
-not a state.
+`jobs.outcomes` says what follows.  How one call is made is `worker.modelarts.exchange`.
+
+Show, update and delete of a plug-in are not on every site: what their answers tell about
+that is remembered (`ModelArtsClient.site`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from yarl import URL
 
 from jobs.clock import Clock
-from jobs.model import PoolRead, Target
-from jobs.outcomes import BY_OUTCOME, Answer, Outcome
-from worker.modelarts.auth import Authorizer, NoCredentialError, hidden_in_errors, secrets_in
-from worker.modelarts.errors import AuthFault, auth_fault, classify_status, request_id
+from jobs.model import PluginSeen, PoolRead, PoolSeen, Target
+from jobs.outcomes import Answer, Outcome
+from worker.modelarts.auth import Authorizer
+from worker.modelarts.errors import request_id
+from worker.modelarts.exchange import Call, Exchange, not_sendable
 from worker.modelarts.faults import NotSendableError, UnreadableError
-from worker.modelarts.models import read_plugin, read_plugin_list, template_in, to_seen
-from worker.modelarts.outcomes_of_exceptions import answer_of_exception
-from worker.modelarts.pools import PoolPage, PoolSeen, read_pool, read_pool_page
-from worker.modelarts.reading import Document, document
-from worker.modelarts.templates import PluginTemplate, read_templates
+from worker.modelarts.models import (
+    Plugin,
+    read_patched,
+    read_plugin,
+    read_plugin_list,
+    template_in,
+    to_seen,
+)
+from worker.modelarts.pools import NodePage, PoolPage, read_node_page, read_pool, read_pool_page
+from worker.modelarts.reading import Document
+from worker.modelarts.sites import Extra, Site, Sites
+from worker.modelarts.templates import PluginTemplate, read_template, read_templates
 from worker.modelarts.transport import Gate, RawAnswer, Transport
 from worker.modelarts.urls import Urls
 
 T = TypeVar("T")
 
 ACCEPTED: Final = frozenset({200, 201, 202})
-"""Statuses of a create; the documentation has 200 alone, other clients accept all three."""
+"""Statuses of a create or update; the documentation has 200 alone, other clients take all three.
 
-READ: Final = frozenset({200})
-"""Status of a read."""
+A 204 would tell nothing, and a page that is no cloud may say it: a late read then decides.
+"""
 
-RENEWED: Final = "the credential had ended; it is renewed and the request made again"
+DELETED: Final = frozenset({200, 202, 204})
+"""Statuses of a delete: 200 is documented, terraform's client takes all three."""
 
-JSON_BODY: Final = {"Content-Type": "application/json"}
+MERGE_PATCH: Final = "application/merge-patch+json"
+"""What a PATCH must be called; with plain JSON ModelArts answers 50004100."""
 
-
-class _Call(NamedTuple, Generic[T]):
-    """One request and how its success is read; a tuple, because one is made for each call."""
-
-    method: str
-    url: URL
-    read: Callable[[Document, RawAnswer], T]
-    body: bytes | None = None
-    success: frozenset[int] = READ
+EMPTY_BODY: Final = b"{}"
+"""What the documented example of a delete carries."""
 
 
 class ModelArtsClient:
-    """The plug-in calls of every endpoint, sent as one credential.
+    """The calls of every endpoint, sent as one credential.
 
     Common parameters of all methods: *gate* is asked right before anything is written and may
     raise `GateClosed`; *timeout_s* bounds the whole call, in seconds.
@@ -59,10 +61,17 @@ class ModelArtsClient:
     def __init__(
         self, transport: Transport, urls: Urls, authorizer: Authorizer, clock: Clock
     ) -> None:
-        self._transport = transport
+        self._exchange = Exchange(transport, authorizer, clock)
         self._urls = urls
-        self._authorizer = authorizer
-        self._clock = clock
+        self._sites = Sites()
+
+    def site(self, region: str | None) -> Site:
+        """Return what is known about the calls of the endpoint that serves *region*.
+
+        Raises:
+            NotSendableError: If no endpoint is known for it.
+        """
+        return self._sites.at(self._urls.endpoint(region))
 
     async def create(self, target: Target, body: bytes, *, gate: Gate, timeout_s: float) -> Answer:
         """Install or upgrade the plug-in that *body* names (see `models.plugin_body`).
@@ -74,22 +83,60 @@ class ModelArtsClient:
             name = template_in(body)
             url = self._urls.plugins(target)
         except NotSendableError as error:
-            return _not_sendable(error)
+            return not_sendable(error)
 
         def accepted(answer: Document, raw: RawAnswer) -> Answer:
-            plugin = read_plugin(answer)
-            if plugin.template_name != name:
-                raise UnreadableError("it names another plug-in")
-            return Answer(
-                outcome=Outcome.OK,
-                sent=True,
-                http_status=raw.status,
-                request_id=request_id(raw.headers),
-                plugin=to_seen(plugin),
-            )
+            return _accepted(raw, to_seen(_named(read_plugin(answer), name)))
 
-        call = _Call(method="POST", url=url, read=accepted, body=body, success=ACCEPTED)
-        return await self._do(call, gate, timeout_s)
+        call = Call(method="POST", url=url, read=accepted, body=body, success=ACCEPTED)
+        return await self._exchange.do(call, gate, timeout_s)
+
+    async def update(self, target: Target, body: bytes, *, gate: Gate, timeout_s: float) -> Answer:
+        """Change the installed plug-in that *body* names (see `models.patch_body`), by PATCH.
+
+        Ends as `create` does.  NO_SUCH_API means that the site has no such call, which `site`
+        then says.  The inputs in *body* replace what is installed, as they do in a create.
+        """
+        try:
+            name = template_in(body)
+            url = self._urls.plugin(target, name)
+        except NotSendableError as error:
+            return not_sendable(error)
+
+        def patched(answer: Document, raw: RawAnswer) -> Answer:
+            return _accepted(raw, to_seen(read_patched(answer, name)))
+
+        call = Call("PATCH", url, patched, body, ACCEPTED, MERGE_PATCH)
+        return self._learn(url, Extra.PATCH, await self._exchange.do(call, gate, timeout_s))
+
+    async def delete(self, target: Target, name: str, *, gate: Gate, timeout_s: float) -> Answer:
+        """Uninstall a plug-in; OK tells of it as it was before, where the answer does."""
+        try:
+            url = self._urls.plugin(target, name)
+        except NotSendableError as error:
+            return not_sendable(error)
+
+        def deleted(answer: Document, raw: RawAnswer) -> Answer:
+            seen = to_seen(_named(read_plugin(answer), name)) if answer else None
+            return _accepted(raw, seen)
+
+        call = Call("DELETE", url, deleted, EMPTY_BODY, DELETED)
+        return self._learn(url, Extra.DELETE, await self._exchange.do(call, gate, timeout_s))
+
+    async def show_plugin(
+        self, target: Target, name: str, *, detail: bool = True, gate: Gate, timeout_s: float
+    ) -> Plugin | Answer:
+        """Return one plug-in; with *detail* also what it runs as (``resources``)."""
+
+        def shown(answer: Document, _: RawAnswer) -> Plugin:
+            return _named(read_plugin(answer), name)
+
+        try:
+            url = self._urls.plugin(target, name, detail=detail)
+        except NotSendableError as error:
+            return not_sendable(error)
+        call = Call(method="GET", url=url, read=shown)
+        return self._learn(url, Extra.SHOW, await self._exchange.do(call, gate, timeout_s))
 
     async def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float
@@ -100,17 +147,40 @@ class ModelArtsClient:
             seen = map(to_seen, read_plugin_list(answer))
             return PoolRead(asked_us=raw.sent_us, plugins={one.name: one for one in seen})
 
-        return await self._read(lambda: self._urls.plugins(target), listed, gate, timeout_s)
+        return await self._exchange.get(
+            lambda: self._urls.plugins(target), listed, gate, timeout_s
+        )
 
     async def templates(
         self, target: Target, name: str | None = None, *, gate: Gate, timeout_s: float
     ) -> tuple[PluginTemplate, ...] | Answer:
         """Return the templates that the pool may install, all of them or the one of that name."""
-        return await self._read(
+        return await self._exchange.get(
             lambda: self._urls.templates(target, name),
             lambda answer, _: read_templates(answer),
             gate,
             timeout_s,
+        )
+
+    async def driver_template(
+        self,
+        project_id: str,
+        name: str,
+        *,
+        region: str | None = None,
+        gate: Gate,
+        timeout_s: float,
+    ) -> PluginTemplate | Answer:
+        """Return a driver's template (``gpu-driver``, ``npu-driver``), which v1 alone knows."""
+
+        def shown(answer: Document, _: RawAnswer) -> PluginTemplate:
+            template = read_template(answer)
+            if template.name != name:
+                raise UnreadableError("it names another template")
+            return template
+
+        return await self._exchange.get(
+            lambda: self._urls.driver(region, project_id, name), shown, gate, timeout_s
         )
 
     async def pools(
@@ -118,13 +188,17 @@ class ModelArtsClient:
         project_id: str,
         *,
         region: str | None = None,
+        workspace: str | None = None,
         continue_from: str | None = None,
         gate: Gate,
         timeout_s: float,
     ) -> PoolPage | Answer:
-        """Return the pools of a project, from the page on that *continue_from* names."""
-        return await self._read(
-            lambda: self._urls.pools(region, project_id, continue_from),
+        """Return the pools of a project, from the page on that *continue_from* names.
+
+        Without *workspace* the cloud takes the default one, ``0``: pools of others are not seen.
+        """
+        return await self._exchange.get(
+            lambda: self._urls.pools(region, project_id, continue_from, workspace=workspace),
             lambda answer, _: read_pool_page(answer),
             gate,
             timeout_s,
@@ -139,87 +213,41 @@ class ModelArtsClient:
                 raise UnreadableError("it names another pool")
             return seen
 
-        return await self._read(lambda: self._urls.pool(target), named, gate, timeout_s)
+        return await self._exchange.get(lambda: self._urls.pool(target), named, gate, timeout_s)
 
-    async def _read(
+    async def nodes(
         self,
-        url: Callable[[], URL],
-        read: Callable[[Document, RawAnswer], T],
+        target: Target,
+        *,
+        limit: int | None = None,
+        continue_from: str | None = None,
         gate: Gate,
         timeout_s: float,
-    ) -> T | Answer:
-        try:
-            call = _Call(method="GET", url=url(), read=read)
-        except NotSendableError as error:
-            return _not_sendable(error)
-        return await self._do(call, gate, timeout_s)
-
-    async def _do(self, call: _Call[T], gate: Gate, timeout_s: float) -> T | Answer:
-        """Send the request; return what its success tells, or what else became of it."""
-        body = call.body or b""
-        try:
-            await self._authorizer.ready(call.url)
-            proof = self._authorizer.headers(call.method, call.url, body, self._clock.now_us())
-        except NoCredentialError as error:
-            return error.answer
-        headers = proof if call.body is None else {**JSON_BODY, **proof}
-        raw = await self._transport.request(
-            call.method, call.url, headers, call.body, timeout_s=timeout_s, gate=gate
+    ) -> NodePage | Answer:
+        """Return one page of a pool's nodes, of at most *limit* (500 without it)."""
+        return await self._exchange.get(
+            lambda: self._urls.nodes(target, continue_from, limit=limit),
+            lambda answer, _: read_node_page(answer),
+            gate,
+            timeout_s,
         )
-        if isinstance(raw, Answer):
-            return raw
-        if not 200 <= raw.status < 300:
-            return self._refusal(call.url, proof, raw)
-        secrets = secrets_in(proof)
-        try:
-            return call.read(_success(call, raw, secrets), raw)
-        except UnreadableError as error:
-            return _unreadable(raw, error, secrets)
 
-    def _refusal(self, url: URL, proof: Mapping[str, str], raw: RawAnswer) -> Answer:
-        """Return what the answer means; a credential that has ended is renewed by the next call."""
-        answer = classify_status(
-            raw.status,
-            raw.headers,
-            raw.body,
-            now_us=self._clock.now_us(),
-            secrets=hidden_in_errors(proof),
-        )
-        if answer.outcome is not Outcome.UNAUTHENTICATED:
-            return answer
-        if auth_fault(answer) is AuthFault.EXPIRED and self._authorizer.ended(url, proof):
-            # Refused in full, so nothing was accepted: the call may be made again at once.
-            return replace(answer, outcome=Outcome.GATE_CLOSED, message=RENEWED)
-        return answer
+    def _learn(self, url: URL, extra: Extra, seen: T) -> T:
+        self._sites.learn(url.origin(), extra, seen)
+        return seen
 
 
-def _success(call: _Call[T], raw: RawAnswer, secrets: tuple[str, ...]) -> Document:
-    """Return the JSON of an answer whose status says that it worked.
-
-    Raises:
-        UnreadableError: If it is not the success that was asked for, or repeats the credential:
-            then it is not the documented API that answers.
-    """
-    if raw.status not in call.success:
-        raise UnreadableError(f"status {raw.status} is not documented")
-    if raw.body is None:
-        raise UnreadableError("the body is compressed or too large")
-    answered = raw.headers.get("X-Request-Id", "")
-    for secret in secrets:
-        if secret.encode() in raw.body or secret in answered:
-            raise UnreadableError("it repeats the credential")
-    return document(raw.body)
+def _named(plugin: Plugin, name: str) -> Plugin:
+    if plugin.template_name != name:
+        raise UnreadableError("it names another plug-in")
+    return plugin
 
 
-def _unreadable(raw: RawAnswer, error: UnreadableError, secrets: tuple[str, ...]) -> Answer:
+def _accepted(raw: RawAnswer, plugin: PluginSeen | None) -> Answer:
     return Answer(
-        outcome=Outcome.UNREADABLE_SUCCESS,
+        outcome=Outcome.OK,
         sent=True,
         http_status=raw.status,
-        message=f"{BY_OUTCOME[Outcome.UNREADABLE_SUCCESS].what}: {error}",
-        request_id=request_id(raw.headers, secrets),
+        request_id=request_id(raw.headers),
+        plugin=plugin,
     )
-
-
-def _not_sendable(error: NotSendableError) -> Answer:
-    return answer_of_exception(error, sent=False)

@@ -233,9 +233,7 @@ class Urls:
         return _checked(self.endpoint(region), path, query)
 
 
-def _checked(
-    origin: URL, path: tuple[str, ...], query: list[tuple[str, str]] | None = None
-) -> URL:
+def _checked(origin: URL, path: tuple[str, ...], query: list[tuple[str, str]] | None = None) -> URL:
     """Put the URL together, then take it apart and compare."""
     expected = "/" + "/".join(path)
     asked = "&".join(f"{name}={_quoted(value)}" for name, value in query or ())

@@ -33,8 +33,8 @@ _STATE_AT: Final = {
 }
 _LINE_AT: Final = {READY: lines.READY, BEHIND: lines.BEHIND, LATER: lines.TIMED}
 
-_IDS: Final = "SELECT nextval('plugwave.job_ids') FROM generate_series(1, $1)"
-_POOL_IDS: Final = "SELECT nextval('plugwave.pool_ids') FROM generate_series(1, $1)"
+_IDS: Final = "SELECT array_agg(nextval('plugwave.job_ids')) FROM generate_series(1, $1)"
+_POOL_IDS: Final = "SELECT array_agg(nextval('plugwave.pool_ids')) FROM generate_series(1, $1)"
 _ADD_PROJECTS: Final = """
 INSERT INTO plugwave.projects(name) SELECT unnest($1::text[]) ON CONFLICT (name) DO NOTHING
 """
@@ -46,9 +46,12 @@ ON CONFLICT (sha256) DO NOTHING
 """
 _SPECS: Final = "SELECT sha256, id FROM plugwave.specs WHERE sha256 = ANY($1::bytea[])"
 _TAKE_KEYS: Final = """
-INSERT INTO plugwave.idempotency(source, key, fingerprint, job)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
-ON CONFLICT (source, key) DO NOTHING RETURNING job
+WITH taken AS (
+  INSERT INTO plugwave.idempotency(source, key, fingerprint, job)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
+  ON CONFLICT (source, key) DO NOTHING RETURNING job
+)
+SELECT array_agg(job) FROM taken
 """
 _FIRST_OF_KEYS: Final = """
 SELECT i.source, i.key, i.fingerprint, i.job
@@ -69,9 +72,12 @@ SELECT j.pool, j.natural_key, min(j.id)
  GROUP BY j.pool, j.natural_key
 """
 _ADD_POOLS: Final = """
-INSERT INTO plugwave.pools(project, region, name, id, head_job)
-SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
-ON CONFLICT (project, region, name) DO NOTHING RETURNING id
+WITH added AS (
+  INSERT INTO plugwave.pools(project, region, name, id, head_job)
+  SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+  ON CONFLICT (project, region, name) DO NOTHING RETURNING id
+)
+SELECT count(*) FROM added
 """
 _SET_POSITION: Final = """
 INSERT INTO plugwave.intake_positions AS p (source, digest, records) VALUES ($1, $2, $3)
@@ -195,8 +201,7 @@ class _Intake:
 
     async def take(self) -> list[Enqueued]:
         """Answer each request in order and write the new ones."""
-        ids = await self._wire.rows(_IDS, len(self._wanted))
-        self._ids = sorted(number for (number,) in ids)
+        self._ids = sorted(await self._wire.value(_IDS, len(self._wanted)))
         answers = await self._keys()
         # Without a key, or with one that is new: these need their pool.
         rest = [place for place in range(len(self._wanted)) if place not in answers]
@@ -224,7 +229,7 @@ class _Intake:
             (*key, self._wanted[place].fingerprint, self._ids[place])
             for key, place in sorted(first.items())
         ]
-        own = {job for (job,) in await self._wire.rows(_TAKE_KEYS, *columns(told, 4))}
+        own = set(await self._wire.value(_TAKE_KEYS, *columns(told, 4)) or ())
         known: dict[tuple[str, str], tuple[bytes, int]] = {}
         foreign = [(row[0], row[1]) for row in told if row[3] not in own]
         if foreign:
@@ -276,8 +281,8 @@ class _Intake:
         await self._find_equal_jobs(places)
         fresh = sorted(wanted - self._pools.keys())
         if fresh:
-            ids = await self._wire.rows(_POOL_IDS, len(fresh))
-            for key, (number,) in zip(fresh, ids, strict=True):
+            ids = await self._wire.value(_POOL_IDS, len(fresh))
+            for key, number in zip(fresh, ids, strict=True):
                 self._pools[key] = _Pool(number, projects[key[1]], None, fresh=True)
 
     async def _find_equal_jobs(self, places: Sequence[int]) -> None:
@@ -330,8 +335,8 @@ class _Intake:
             if pool.fresh
         ]
         if fresh:
-            added = await self._wire.rows(_ADD_POOLS, *columns(fresh, 5))
-            if len(added) < len(fresh):
+            added = await self._wire.value(_ADD_POOLS, *columns(fresh, 5))
+            if added < len(fresh):
                 raise AgainError  # another process made one of them meanwhile
         heads = [p for p in self._pools.values() if p.changed and not p.fresh]
         await set_heads(self._transaction, [(p.id, p.head) for p in heads if p.head is not None])

@@ -140,15 +140,21 @@ class PostgresStore:
         Raises:
             StoreError: If the store is closed.
         """
-        if self._closed:
-            raise StoreError("the store is closed", do="open it again")
-        self._calls += 1
+        self._enter()
         try:
             return await call()
         finally:
-            self._calls -= 1
-            if self._calls == 0:
-                self._idle.set()
+            self._leave()
+
+    def _enter(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed", do="open it again")
+        self._calls += 1
+
+    def _leave(self) -> None:
+        self._calls -= 1
+        if self._calls == 0:
+            self._idle.set()
 
     async def _write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await self._in_time(partial(self._transactions.run, work))
@@ -242,7 +248,11 @@ class PostgresStore:
 
     async def record(self, change: Change) -> Job:
         """See `WorkStore.record`."""
-        return await self._in_time(partial(self._records.run, change))
+        self._enter()  # spelled out: nothing is called more often
+        try:
+            return await self._records.run(change)
+        finally:
+            self._leave()
 
     async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
         """See `WorkStore.note`."""

@@ -1,0 +1,138 @@
+"""Which entry explains a failure, and the fingerprint that groups failures of one cause.
+
+A code explains only the cause it led to: a job that ran into its deadline still remembers
+the code of an earlier answer, and that code is not why it failed.  So a code counts when the
+cause is an outcome of a request of the same class, a reason text when the plug-in is
+Abnormal, and in every other case the cause itself is the explanation.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from jobs.catalogue.blanking import blanked
+from jobs.catalogue.entries import Entry, Language, Retry, Text
+from jobs.catalogue.lookup import cause_entry, family_of, find, reason_entry, unknown_entry
+from jobs.causes import ABNORMAL
+from jobs.outcomes import Outcome
+
+HASH_DIGITS: Final = 12
+"""Hex digits of a fingerprint: 48 bits, for a few hundred causes of one store."""
+
+_ANSWERS: Final = frozenset(outcome.value for outcome in Outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseKey:
+    """What groups failures: equal for equal causes, in every run and process.
+
+    ``hash`` is the beginning of a SHA-256 in hex; ``title`` is in English.
+    """
+
+    hash: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What the catalogue makes of a failure.
+
+    Attributes:
+        entry: The nearest entry.
+        known: Whether the catalogue knows this very failure; else only what kind it is.
+        said: The blanked message, where that tells failures apart; else empty.
+    """
+
+    entry: Entry
+    known: bool
+    said: str
+
+    @property
+    def retry(self) -> Retry:
+        """Whether asking again can help."""
+        return self.entry.retry
+
+    def text(self, language: Language = Language.EN) -> Text:
+        """Return what a person is told; an unknown failure says that it is unknown."""
+        told = self.entry.texts[language]
+        title = f"{told.title}: {self.said}" if self.said else told.title
+        likely = told.likely if self.known else unknown_entry().texts[language].likely
+        return Text(title=title, likely=likely, do=told.do)
+
+
+def diagnose(
+    cause: str | None,
+    error_code: str | None,
+    http_status: int | None,
+    message: str,
+    *,
+    names: Iterable[str] = (),
+) -> Diagnosis:
+    """Return what the catalogue makes of a failure.
+
+    Args:
+        cause: The word of the record; None when none was recorded.
+        error_code: The cloud's code as it spells it.
+        http_status: Of the last complete answer.
+        message: What the cloud said: the reason text of an Abnormal plug-in, else its message.
+        names: Particular names to blank out of the message, see `blanked`.
+    """
+    base = cause_entry(cause) if cause is not None else None
+    exact = _exact(base, cause, error_code, http_status, message)
+    entry = exact or base or unknown_entry()
+    known = exact is not None or (base is not None and not _unexplained(cause, error_code))
+    said = blanked(message, names) if entry.open or not known else ""
+    return Diagnosis(entry=entry, known=known, said=said)
+
+
+def _exact(
+    base: Entry | None,
+    cause: str | None,
+    error_code: str | None,
+    http_status: int | None,
+    message: str,
+) -> Entry | None:
+    """Return the entry that is about more than the cause word; None when there is none."""
+    if cause == ABNORMAL:
+        return reason_entry(message)
+    if base is not None and cause not in _ANSWERS:
+        return None
+    found = find(http_status, error_code, message)
+    if found is None or base is None:
+        return found
+    return found if found.cause_class == base.cause_class else None
+
+
+def _unexplained(cause: str | None, error_code: str | None) -> bool:
+    """Whether more was said than the cause word, and the catalogue has nothing about it."""
+    return cause == ABNORMAL or (cause in _ANSWERS and error_code is not None)
+
+
+def fingerprint(
+    cause: str | None,
+    error_code: str | None,
+    http_status: int | None,
+    message: str,
+    *,
+    names: Iterable[str] = (),
+) -> CauseKey:
+    """Return what groups a failure with others of its cause; arguments as for `diagnose`."""
+    found = diagnose(cause, error_code, http_status, message, names=names)
+    return CauseKey(
+        hash=_hash(found, cause, error_code, http_status), title=found.text().title
+    )
+
+
+def _hash(
+    found: Diagnosis, cause: str | None, error_code: str | None, http_status: int | None
+) -> str:
+    """Return the digest; code and status count only where no entry stands for both."""
+    facts = [cause, found.entry.key, found.said]
+    if not found.known:
+        family = None if error_code is None else family_of(error_code)
+        spelled = error_code if family is None else ".".join(family)
+        facts += [spelled and spelled.lower(), http_status and str(http_status)]
+    canonical = json.dumps(facts, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]
