@@ -100,6 +100,27 @@ class PoolRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSeen:
+    """One pool; *name* goes into a path, *display_name* is what people see.
+
+    ``nodes`` and ``ready_nodes`` are None when the answer does not tell.  ``control_mode`` is a
+    bit set: 1 billing-cycle change limited, 2 flavor change limited, 4 service limited,
+    8 frozen, 16 frozen by authorities.
+    """
+
+    name: str
+    display_name: str | None = None
+    workspace: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    phase: str | None = None
+    message: str | None = None
+    nodes: int | None = None
+    ready_nodes: int | None = None
+    control_mode: int | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Where a job stands inside its state; persisted with each change, so that any worker goes on.
 

@@ -9,21 +9,18 @@ import os
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import platformdirs
 
-from config.addresses import StoreEngine
-from config.settings import Auth, CloudSettings, ReadFirst, Settings, StoreSettings
+from config.settings import Auth, CloudSettings, ReadFirst, Settings
 from jobs.clock import Clock, SystemClock
-from jobs.decide import Rules
+from jobs.decide import Rules, UpgradeCall
 from jobs.errors import ConfigError, CredentialsRefusedError, PlugwaveError
 from jobs.states import HELD_STATES
 from jobs.store.protocol import Store, WorkerInfo
-from jobs.store.sqlite import open_sqlite
 from worker.calls import CallCounts
 from worker.executor import Executor
 from worker.guard import KeyGuard
@@ -35,35 +32,12 @@ from worker.modelarts.urls import Urls
 from worker.reporting import Reporter
 from worker.runner import Runner, RunnerLimits
 from worker.statistics import InHand, WorkerStatistics
+from worker.stores import opened_store
 from worker.switchboard import Account, Switchboard
 from worker.troubles import Troubles
 
 LOOK_EVERY_S = 0.5
 """How often the figures that live in the store are read anew for progress lines."""
-
-
-@asynccontextmanager
-async def opened_store(
-    settings: StoreSettings, clock: Clock | None = None, *, read_only: bool = False
-) -> AsyncIterator[Store]:
-    """Open the store that the settings name, and close it at the end.
-
-    Raises:
-        StoreError: If it cannot be opened.
-        ConfigError: If this program has no engine for it.
-    """
-    path = settings.sqlite_path
-    if settings.engine is not StoreEngine.SQLITE or path is None:
-        raise ConfigError(
-            f"store.url names {settings.engine.value}, and this program keeps its store in SQLite",
-            do="set store.url to sqlite:///PATH",
-        )
-    store = await open_sqlite(path, clock or SystemClock(), read_only=read_only)
-    try:
-        yield store
-    finally:
-        with anyio.CancelScope(shield=True):
-            await store.close()
 
 
 def rules_of(settings: Settings, rng: random.Random) -> Rules:
@@ -79,6 +53,7 @@ def rules_of(settings: Settings, rng: random.Random) -> Rules:
         abnormal_grace_s=cloud.abnormal_grace,
         breaker_s=cloud.breaker,
         attempts=settings.jobs.attempts,
+        upgrade=UpgradeCall(cloud.upgrade.value),
         read_first=cloud.read_first is ReadFirst.ALWAYS,
         rng=rng,
     )
@@ -260,9 +235,13 @@ class Work:
         )
 
     def _report_folder(self) -> Path:
+        """Return where this machine keeps how far results were reported, per store."""
         path = self._settings.store.sqlite_path
-        assert path is not None  # `opened_store` has refused every other engine
-        return path.with_name(path.name + ".results")
+        if path is not None:
+            return path.with_name(path.name + ".results")
+        address = self._settings.store.url.get_secret_value().rpartition("@")[2]
+        store = hashlib.sha256(address.encode()).hexdigest()[:16]
+        return platformdirs.user_state_path("plugwave") / "results" / store
 
     async def _look_at_store(self, store: Store) -> None:
         while True:

@@ -1,13 +1,15 @@
 """Blank out of a text what differs from case to case, so that equal failures look equal.
 
-Ids, numbers, addresses, names, times and quoted values become one word each, in angle
-brackets.  The result depends on the text alone, so it is the same in every process, and it
-shows nothing of whose failure it was.
+Ids, numbers, addresses, names, times and quoted values all become ``<*>``; one mark for all
+of them, because whether a short id looks like a number is chance.  The result depends on the
+text alone, so it is the same in every process, and it shows nothing of whose failure it was.
 """
 
 import re
 from collections.abc import Iterable
 from typing import Final
+
+BLANK: Final = "<*>"
 
 LOOKED_AT: Final = 2_000
 """Characters of a text that are read."""
@@ -16,31 +18,30 @@ KEPT: Final = 160
 """Characters of the blanked text that are kept.
 
 The cloud's texts are cut at 300 characters before they get here.  What was blanked may have
-been longer in one text than in another, so the last part of them differs for no reason.
+been longer in one text than in another, so their last parts differ for no reason.
 """
 
-_MARK: Final = re.compile(r"(<(?:time|ip|path|id|n|value)>)")
 _TIME: Final = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
 
 _STEPS: Final = tuple(
-    (re.compile(pattern, re.ASCII | re.IGNORECASE), mark)
-    for pattern, mark in (
-        (r'"[^"]*"?|`[^`]*`?|(?<!\w)\'[^\']*\'(?!\w)', "<value>"),
-        ("“[^”]*”?|‘[^’]*’(?![a-z])|「[^」]*」?", "<value>"),  # noqa: RUF001 - quotes of texts
-        (r"[a-z][a-z0-9+.-]*://[^\s,;<>]+", "<path>"),
-        (r"(?<![\w/])(?=[^\s,;<>]*[a-z])(?=[^\s,;<>]*[.:\d])[\w.:@-]*(?:/[\w.:@%-]+)+", "<path>"),
-        (rf"\b\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]{_TIME})?|\b\d{{1,2}}:\d{{2}}:\d{{2}}\b", "<time>"),
-        (r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b", "<ip>"),
-        (r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}\b", "<ip>"),
-        (r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<id>"),
-        (r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<id>"),
-        (r"\b(?:pool|project|node|user|domain|network)[-_][\w.-]*\w", "<id>"),
-        (r"(?<=\bpool )[\w.-]*[-_.][\w.-]*\w", "<id>"),
-        (r"(?<=\btemplate )[\w.-]*[-_.][\w.-]*\w", "<id>"),
-        (r"(?<=\bproject )[\w.-]*[-_.][\w.-]*\w", "<id>"),
-        # A number with its unit, or a version; then whatever else has a digit in it.
-        (r"(?<![\w<-])[+-]?v?\d+(?:[._,]\d+)*(?:[a-z]{1,3}|%)?(?![\w-])", "<n>"),
-        (r"(?<![\w<.-])(?!(?:x509|k8s|ipv4|ipv6|http2|oauth2|sha256)\b)[\w.-]*\d[\w.-]*", "<id>"),
+    re.compile(pattern, re.ASCII | re.IGNORECASE)
+    for pattern in (
+        # Quoted values; a quote that was cut off holds the rest.
+        r'"[^"]*"?|`[^`]*`?|(?<!\w)\'[^\']*\'(?!\w)|\u201c[^\u201d]*\u201d?|\u300c[^\u300d]*\u300d?',
+        # Addresses of the web; then paths and images: a slash in a word with a dot, colon or digit.
+        r"[a-z][a-z0-9+.-]{0,30}://[^\s,;<>]+",
+        r"(?<![\w/])(?=[^\s,;<>]*[a-z])(?=[^\s,;<>]*[.:\d])[\w.:@-]*(?:/[\w.:@%-]+)+",
+        rf"\b\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]{_TIME})?|\b\d{{1,2}}:\d{{2}}:\d{{2}}(?:\.\d+)?\b",
+        # IPv4 with its port, IPv6.
+        r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b",
+        r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}\b",
+        # Hexadecimal without a digit in it is rare, and an English word of eight such letters more so.
+        r"\b[0-9a-f]{8,}\b",
+        # Names: by how they begin, and by the word before them.
+        r"\b(?:pool|project|node|user|domain|network)[-_][\w.-]*\w",
+        r"(?:(?<=\bpool )|(?<=\bproject )|(?<=template ))[\w.-]*[-_.][\w.-]*\w",
+        # Whatever else has a digit in it, but for the names of a few standards.
+        r"(?<![\w.-])(?!(?:x509|k8s|ipv4|ipv6|http2|oauth2|sha256)\b)[\w.+-]*\d(?:[\w.-]*\w)?%?",
     )
 )
 """In this order: what may hold other things comes before what it holds."""
@@ -55,10 +56,10 @@ def blanked(text: str, names: Iterable[str] = ()) -> str:
     """
     told = " ".join(text[:LOOKED_AT].split())
     told = _without(told, names)
-    for pattern, mark in _STEPS:
-        told = _outside_marks(told, pattern, mark)
-    told = told.lower().rstrip(" .。…!")  # noqa: RUF001 - how Chinese sentences end
-    return told if len(told) <= KEPT else told[:KEPT].rstrip() + "…"
+    for pattern in _STEPS:
+        told = BLANK.join(pattern.sub(BLANK, part) for part in told.split(BLANK))
+    told = told.lower().rstrip(" .!\u3002\u2026")
+    return told if len(told) <= KEPT else told[:KEPT].rstrip() + "\u2026"
 
 
 def _without(text: str, names: Iterable[str]) -> str:
@@ -66,12 +67,4 @@ def _without(text: str, names: Iterable[str]) -> str:
     if not known:
         return text
     either = "|".join(re.escape(name) for name in known)
-    return re.sub(rf"(?<![\w-])(?:{either})(?![\w-])", "<id>", text, flags=re.IGNORECASE)
-
-
-def _outside_marks(text: str, pattern: re.Pattern[str], mark: str) -> str:
-    """Replace in what no earlier step has marked."""
-    parts = _MARK.split(text)
-    return "".join(
-        part if number % 2 else pattern.sub(mark, part) for number, part in enumerate(parts)
-    )
+    return re.sub(rf"(?<![\w-])(?:{either})(?![\w-])", BLANK, text, flags=re.IGNORECASE)

@@ -57,7 +57,8 @@ class Diagnosis:
     def text(self, language: Language = Language.EN) -> Text:
         """Return what a person is told; an unknown failure says that it is unknown."""
         told = self.entry.texts[language]
-        title = f"{told.title}: {self.said}" if self.said else told.title
+        repeats = self.said in {"", told.title.lower()}
+        title = told.title if repeats else f"{told.title}: {self.said}"
         likely = told.likely if self.known else unknown_entry().texts[language].likely
         return Text(title=title, likely=likely, do=told.do)
 
@@ -79,34 +80,32 @@ def diagnose(
         message: What the cloud said: the reason text of an Abnormal plug-in, else its message.
         names: Particular names to blank out of the message, see `blanked`.
     """
-    base = cause_entry(cause) if cause is not None else None
-    exact = _exact(base, cause, error_code, http_status, message)
-    entry = exact or base or unknown_entry()
-    known = exact is not None or (base is not None and not _unexplained(cause, error_code))
+    base = None if cause is None else cause_entry(cause, message)
+    found = _beyond_the_word(base, cause, error_code, http_status, message)
+    fits = found is not None and (base is None or found.cause_class == base.cause_class)
+    entry = (found if fits else base) or unknown_entry()
+    known = found is not None or (base is not None and not _says_more(cause, error_code))
     said = blanked(message, names) if entry.open or not known else ""
     return Diagnosis(entry=entry, known=known, said=said)
 
 
-def _exact(
+def _beyond_the_word(
     base: Entry | None,
     cause: str | None,
     error_code: str | None,
     http_status: int | None,
     message: str,
 ) -> Entry | None:
-    """Return the entry that is about more than the cause word; None when there is none."""
+    """Return the entry for what was said beside the cause word; None when there is none."""
     if cause == ABNORMAL:
         return reason_entry(message)
     if base is not None and cause not in _ANSWERS:
         return None
-    found = find(http_status, error_code, message)
-    if found is None or base is None:
-        return found
-    return found if found.cause_class == base.cause_class else None
+    return find(http_status, error_code, message)
 
 
-def _unexplained(cause: str | None, error_code: str | None) -> bool:
-    """Whether more was said than the cause word, and the catalogue has nothing about it."""
+def _says_more(cause: str | None, error_code: str | None) -> bool:
+    """Whether something was said beside the cause word that the catalogue should know."""
     return cause == ABNORMAL or (cause in _ANSWERS and error_code is not None)
 
 

@@ -50,9 +50,9 @@ def find(http_status: int | None, error_code: str | None, message: str) -> Entry
     return _first(fitting, message)
 
 
-def cause_entry(word: str) -> Entry | None:
+def cause_entry(word: str, message: str = "") -> Entry | None:
     """Return the entry of a cause, None for a word of a newer program."""
-    return next(iter(_by_code().get((Family.CAUSE, word), ())), None)
+    return _first(_by_code().get((Family.CAUSE, word), ()), message)
 
 
 def reason_entry(reason: str) -> Entry | None:

@@ -10,14 +10,24 @@ package waits, logs, stores or speaks HTTP; chance comes in as a seeded source.
 """
 
 from jobs.decide.checking import after_check, first_look
-from jobs.decide.rules import Answered, Move, Offered, Rules, Seen, Step
+from jobs.decide.rules import Answered, Move, Offered, Rules, Seen, Step, UpgradeCall
 from jobs.decide.sending import after_send
 from jobs.decide.unknown import after_late_read
 from jobs.decide.watching import after_look
 from jobs.model import Job
 from jobs.states import JobState
 
-__all__ = ["Answered", "Move", "Offered", "Rules", "Seen", "Step", "first_look", "next_move"]
+__all__ = [
+    "Answered",
+    "Move",
+    "Offered",
+    "Rules",
+    "Seen",
+    "Step",
+    "UpgradeCall",
+    "first_look",
+    "next_move",
+]
 
 
 def next_move(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:

@@ -10,8 +10,9 @@ from jobs.errors import CredentialsRefusedError
 from jobs.states import JobState, WaitReason
 from jobs.store.protocol import JobFilter
 from tests.builders import a_request
-from worker.app import Work, opened_store
+from worker.app import Work
 from worker.simulator import Simulator, SimulatorOptions, StaticToken
+from worker.stores import opened_store
 
 RIGHT = "right-token-0123456789"
 WRONG = "wrong-token-0123456789"

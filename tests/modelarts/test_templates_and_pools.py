@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from jobs.model import PoolSeen
 from jobs.outcomes import Outcome
 from tests.modelarts.scripted import LONG_S, TARGET, caller, cloud, http, known, open_gate
 from worker.modelarts.faults import UnreadableError
-from worker.modelarts.pools import PoolPage, PoolSeen, read_pool, read_pool_page
+from worker.modelarts.pools import PoolPage, read_pool, read_pool_page
 from worker.modelarts.templates import default_inputs, read_templates
 
 HA = {"name": "HA", "size": "large", "resources": [{"name": "cache"}]}

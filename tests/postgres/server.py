@@ -115,8 +115,12 @@ class PrivateServer:
         """The address of the server's first database."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
-    def start(self) -> None:
+    def start(self, *, tied: bool = True) -> None:
         """Start it and wait until it takes connections.
+
+        Args:
+            tied: Whether it ends with the thread that calls this, which a killed test run
+                cannot do itself; false when that thread ends before the test.
 
         Raises:
             RuntimeError: If it does not come up; the server's log is the message.
@@ -124,7 +128,8 @@ class PrivateServer:
         options = [
             part for key, value in self._settings.items() for part in ("-c", f"{key}={value}")
         ]
-        command = [*_not_as_root(), *_dying_with_us(), str(self._bindir / "postgres")]
+        tie = _dying_with_us() if tied else []
+        command = [*_not_as_root(), *tie, str(self._bindir / "postgres")]
         place = ("-D", str(self._folder / "data"), "-k", str(self._folder))
         log = self._folder / "log"
         with log.open("ab") as sink:

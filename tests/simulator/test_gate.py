@@ -256,6 +256,17 @@ async def test_a_token_is_for_one_project() -> None:
     assert right.status == 200
 
 
+async def test_the_project_of_the_header_is_the_one_of_the_path() -> None:
+    """A signature is for one project too, if it names one."""
+    async with gated(replace(SIGNED, projects=2)) as asker:
+        other = asker.client.cloud.targets[-1][0]
+        got = await asker.signed(signed={"X-Project-Id": other})
+        right = await asker.signed(signed={"X-Project-Id": asker.client.project})
+
+    assert (got.status, got.error_code) == (403, "ModelArts.0210")
+    assert right.status == 200
+
+
 async def test_a_token_of_another_region_must_be_updated() -> None:
     """401 APIG.0307, as if it had expired."""
     async with gated(TOKENS) as asker:

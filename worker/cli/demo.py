@@ -21,7 +21,7 @@ from jobs.report.results import EXIT_PARTIAL, Recap
 from jobs.requests import parse_request
 from jobs.states import BAD_STATES, JobState
 from jobs.store.protocol import JobFilter
-from worker.app import Work, opened_store
+from worker.app import Work
 from worker.cli.choices import Choices
 from worker.cli.console import Console, counted
 from worker.cli.lazy import PlugwaveCommand
@@ -33,6 +33,7 @@ from worker.cli.session import run_async
 from worker.cli.work import Shift
 from worker.simulator import Simulator
 from worker.simulator.catalogue import CATALOGUE
+from worker.stores import opened_store
 
 STAYS: Final = 4
 """Every fourth pool that has the plug-in is to stay at its version: nothing is to be done."""

@@ -19,9 +19,9 @@ from config.logs import configure
 from config.settings import LogFormat, LogLevel, LogSettings, StoreSettings
 from config.sources import Flag
 from jobs.store.protocol import Store
-from worker.app import opened_store
 from worker.cli.choices import Choices
 from worker.cli.terminal import is_terminal, takes_colour
+from worker.stores import opened_store
 
 T = TypeVar("T")
 NO_FLAGS: Final[Mapping[str, Flag]] = MappingProxyType({})

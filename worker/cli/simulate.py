@@ -115,7 +115,14 @@ def _tell(console: Console, simulator: Simulator) -> None:
         f"{options.speed:g} times real time. Ctrl-C ends it."
     )
     if options.auth != "none":
-        console.say(f"Every key, user and agency: {url}/_sim/credentials")
+        _tell_who(console, simulator)
+
+
+def _tell_who(console: Console, simulator: Simulator) -> None:
+    """Print the keys that open the simulated cloud; they open nothing else."""
+    for key in simulator.identity.directory.keys:
+        console.say(f"Key of {key.user.name}: {key.access} {key.secret}")
+    console.say(f"Passwords, agencies, projects: {simulator.url}/_sim/credentials")
 
 
 async def _stop_on_signal(

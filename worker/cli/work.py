@@ -17,7 +17,7 @@ from jobs.clock import Clock, SystemClock
 from jobs.durations import format_duration
 from jobs.errors import PlugwaveError
 from jobs.report.results import Recap
-from worker.app import Work, opened_store
+from worker.app import Work
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
@@ -26,6 +26,7 @@ from worker.cli.printing import no_names
 from worker.cli.recap import Ended, causes_since, recap_of, tell
 from worker.cli.session import configure_logs, loaded_settings, run_async
 from worker.statistics import WorkerStatistics
+from worker.stores import opened_store
 
 log = structlog.get_logger()
 

@@ -136,7 +136,8 @@ class ModelArtsClient:
         except NotSendableError as error:
             return not_sendable(error)
         call = Call(method="GET", url=url, read=shown)
-        return self._learn(url, Extra.SHOW, await self._exchange.do(call, gate, timeout_s))
+        seen = await self._exchange.do(call, gate, timeout_s)
+        return self._learn(url, Extra.SHOW, seen)
 
     async def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float
@@ -147,9 +148,7 @@ class ModelArtsClient:
             seen = map(to_seen, read_plugin_list(answer))
             return PoolRead(asked_us=raw.sent_us, plugins={one.name: one for one in seen})
 
-        return await self._exchange.get(
-            lambda: self._urls.plugins(target), listed, gate, timeout_s
-        )
+        return await self._exchange.get(lambda: self._urls.plugins(target), listed, gate, timeout_s)
 
     async def templates(
         self, target: Target, name: str | None = None, *, gate: Gate, timeout_s: float

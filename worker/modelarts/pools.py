@@ -1,9 +1,9 @@
-"""Pools as the cloud lists them: enough to choose, name and refuse one."""
+"""Pools and their nodes as the cloud lists them: enough to choose, name and refuse a pool."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from jobs.model import PoolSeen
 from worker.modelarts.faults import UnreadableError
 from worker.modelarts.reading import Document, child, items, line, name_in, objects, texts, whole
 
@@ -15,32 +15,32 @@ NODE_STATES: Final = (READY_NODES, "creating", "deleting", "abnormal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSeen:
-    """One pool; *name* goes into a path, *display_name* is what people see.
-
-    ``nodes`` and ``ready_nodes`` are None when the answer does not tell.  ``control_mode`` is a
-    bit set: 1 billing-cycle change limited, 2 flavor change limited, 4 service limited,
-    8 frozen, 16 frozen by authorities.
-    """
-
-    name: str
-    display_name: str | None = None
-    workspace: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    phase: str | None = None
-    message: str | None = None
-    nodes: int | None = None
-    ready_nodes: int | None = None
-    control_mode: int | None = None
-    kind: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPage:
     """Pools in the order of the answer; *continue_from* when the cloud says that there are more."""
 
     pools: tuple[PoolSeen, ...]
     continue_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSeen:
+    """One node; *driver_phase* is what its driver is in, where the answer tells."""
+
+    name: str
+    phase: str | None = None
+    driver_phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePage:
+    """Nodes in the order of the answer.
+
+    *continue_from* when the cloud says that there are more, *remaining* how many.
+    """
+
+    nodes: tuple[NodeSeen, ...]
+    continue_from: str | None = None
+    remaining: int | None = None
 
 
 def read_pool(answer: Document) -> PoolSeen:
@@ -83,8 +83,38 @@ def read_pool_page(answer: Document) -> PoolPage:
     kind = answer.get("kind")
     if kind is not None and kind != "PoolList":
         raise UnreadableError("kind is not PoolList")
-    token = child(answer, "metadata").get("continue")
     return PoolPage(
         pools=tuple(read_pool(entry) for entry in items(answer)),
-        continue_from=token if type(token) is str and token else None,
+        continue_from=_continued(child(answer, "metadata")),
     )
+
+
+def read_node_page(answer: Document) -> NodePage:
+    """Return the nodes of a list.
+
+    Raises:
+        UnreadableError: If it is no list of nodes or one of its items cannot be read.
+    """
+    kind = answer.get("kind")
+    if kind is not None and kind != "NodeList":
+        raise UnreadableError("kind is not NodeList")
+    page = child(answer, "metadata")
+    return NodePage(
+        nodes=tuple(_node(entry) for entry in items(answer)),
+        continue_from=_continued(page),
+        remaining=whole(page, "remainingItemCount"),
+    )
+
+
+def _node(entry: Document) -> NodeSeen:
+    status = child(entry, "status")
+    return NodeSeen(
+        name=name_in(child(entry, "metadata"), "metadata"),
+        phase=line(status, "phase", 64),
+        driver_phase=line(child(status, "driver"), "phase", 64),
+    )
+
+
+def _continued(page: Document) -> str | None:
+    token = page.get("continue")
+    return token if type(token) is str and token else None

@@ -41,10 +41,15 @@ def read_templates(answer: Document) -> tuple[PluginTemplate, ...]:
     Raises:
         UnreadableError: If it is no list or one of its items cannot be read.
     """
-    return tuple(_template(entry) for entry in items(answer))
+    return tuple(read_template(entry) for entry in items(answer))
 
 
-def _template(entry: Document) -> PluginTemplate:
+def read_template(entry: Document) -> PluginTemplate:
+    """Return one template; a driver's has its versions in the spec or beside it.
+
+    Raises:
+        UnreadableError: If it names none, or a part of it has the wrong shape.
+    """
     name = name_in(child(entry, "metadata"), "metadata")
     spec = child(entry, "spec")
     versions = spec.get("versions", entry.get("versions"))

@@ -50,7 +50,7 @@ Gate = Callable[[], None]
 """Called once, right before a request is written; raises `GateClosed` to keep it back."""
 
 ANSWER_LIMIT_BYTES: Final = 1024 * 1024
-"""Largest body that is read."""
+"""Largest body that is read, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,7 @@ class TransportSettings:
         dns_cache_s: How long an address is reused.
         tls: For a private certificate authority; must verify.  None: the system's.
         user_agent: How we introduce ourselves.
+        answer_limit_bytes: Largest body that is read; lists without pages may need more.
     """
 
     trust_env: bool = False
@@ -71,6 +72,7 @@ class TransportSettings:
     dns_cache_s: int = 30
     tls: ssl.SSLContext | None = None
     user_agent: str = "plugwave"
+    answer_limit_bytes: int = ANSWER_LIMIT_BYTES
 
     def __post_init__(self) -> None:
         """Refuse a TLS context that does not verify: there is no such fallback."""
@@ -251,7 +253,7 @@ class Transport:
             allow_redirects=False,
         )
         try:
-            raw = await _exchange(ask, sending)
+            raw = await _exchange(ask, sending, self._settings.answer_limit_bytes)
         except (GateClosed, *FOREIGN) as error:
             if not sending.expired:
                 return answer_of_exception(error, sent=sending.sent_us is not None)
@@ -264,7 +266,9 @@ class Transport:
         return without_answer(Outcome.ANSWER_TIMEOUT, sent=True, detail=f"after {timeout_s:g} s")
 
 
-async def _exchange(ask: Callable[[], Awaitable[ClientResponse]], sending: Sending) -> RawAnswer:
+async def _exchange(
+    ask: Callable[[], Awaitable[ClientResponse]], sending: Sending, limit_bytes: int
+) -> RawAnswer:
     """Write the request and read the answer; raises what aiohttp raises."""
     try:
         response = await ask()
@@ -276,7 +280,7 @@ async def _exchange(ask: Callable[[], Awaitable[ClientResponse]], sending: Sendi
     return RawAnswer(
         status=response.status,
         headers=response.headers,
-        body=await _body_of(response),
+        body=await _body_of(response, limit_bytes),
         sent_us=sending.sent_us,
     )
 
@@ -287,18 +291,18 @@ def _connect_within(timeout_s: float) -> ClientTimeout:
     return ClientTimeout(total=None, connect=timeout_s, sock_connect=None, sock_read=None)
 
 
-async def _body_of(response: ClientResponse) -> bytes | None:
+async def _body_of(response: ClientResponse, limit_bytes: int) -> bytes | None:
     """Return the body; None, and the connection closed, when it is compressed or too large."""
     encoding = response.headers.get("Content-Encoding")
     length = response.content_length
     refused = encoding is not None and encoding.lower() != "identity"
-    if refused or (length is not None and length > ANSWER_LIMIT_BYTES):
+    if refused or (length is not None and length > limit_bytes):
         response.close()
         return None
     if length is not None:
         return await response.read()
     try:
-        body = await _read_up_to(response.content, ANSWER_LIMIT_BYTES)
+        body = await _read_up_to(response.content, limit_bytes)
     except BaseException:
         response.close()
         raise

@@ -7,7 +7,7 @@ look at one snapshot, beside the work that goes on.
 from collections.abc import Sequence
 from typing import Final
 
-from jobs.clock import Clock
+from jobs.clock import Clock, seconds_to_us
 from jobs.model import JobId, job_name
 from jobs.store.postgres.migrating import OLDEST_SERVER, schema_version
 from jobs.store.postgres.presence import FREE
@@ -108,13 +108,15 @@ SELECT count(*) FROM (
     SELECT state, reason, 0, count(*) FROM plugwave.jobs GROUP BY state, reason) b
    GROUP BY state, reason HAVING sum(told) <> sum(found)) w
 """
+# A free lock alone may be that of a worker that is just connecting anew.
 _HOLDERS: Final = f"""
-SELECT w.id, h.jobs
+SELECT h.worker, h.jobs
   FROM (SELECT worker, count(*) AS jobs FROM plugwave.jobs
          WHERE place IN (4, 5) AND worker IS NOT NULL GROUP BY worker) h
   LEFT JOIN plugwave.workers w ON w.id = h.worker
  WHERE w.id IS NULL OR w.dead_us IS NOT NULL
-    OR w.lease_until_us < coalesce($1::bigint, {NOW}) OR w.has_lock AND {FREE}
+    OR w.lease_until_us < coalesce($1::bigint, {NOW})
+    OR w.has_lock AND {FREE} AND w.heartbeat_us + $2 < coalesce($1::bigint, {NOW})
 """  # noqa: S608 - made of constants only
 _VERSION: Final = "SELECT max(version) FROM plugwave.schema_version"
 _SERVER: Final = """
@@ -130,6 +132,9 @@ SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::dou
    AND backend_type = 'client backend'
 """
 LONG_LOOK_S: Final = 300.0
+
+SILENT_S: Final = 10.0
+"""Two heartbeats: whoever has a free lock and is silent for longer is gone."""
 
 
 async def check(wire: Wire, fixed: Clock | None) -> Sequence[Finding]:
@@ -190,7 +195,7 @@ async def _rule(wire: Wire, name: str, breach: str, sql: str) -> Finding:
 
 async def _holders(wire: Wire, fixed_us: int | None) -> Finding:
     """Find jobs in the hands of workers that are dead, provably gone, or silent for too long."""
-    gone = await wire.rows(_HOLDERS, fixed_us)
+    gone = await wire.rows(_HOLDERS, fixed_us, seconds_to_us(SILENT_S))
     if not gone:
         return Finding(name="workers", ok=True, detail="every job in hand has a live worker")
     who = ", ".join(str(worker) for worker, _ in gone)

@@ -1,0 +1,33 @@
+"""Ways past the store's front door, for tests of what lies behind it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+
+
+@asynccontextmanager
+async def admin(dsn: str) -> AsyncIterator[Any]:
+    """A connection of our own beside the store's."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def run(dsn: str, sql: str, *values: Any) -> list[Any]:
+    """Run one statement behind the store's back."""
+    async with admin(dsn) as connection:
+        rows: list[Any] = await connection.fetch(sql, *values)
+        return rows
+
+
+async def kill_backends(dsn: str) -> int:
+    """End every connection of the store, as an administrator or a crash of one would."""
+    sql = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return len(await run(dsn, sql))

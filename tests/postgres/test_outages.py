@@ -1,0 +1,223 @@
+"""The way to the database breaks: nothing is lost, nothing happens twice, nobody guesses."""
+
+import random
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from jobs.clock import SystemClock
+from jobs.errors import StoreError
+from jobs.model import Job, Lease, WorkerId
+from jobs.states import JobEvent, JobState
+from jobs.store.postgres import Patience, PostgresStore, open_postgres
+from jobs.store.protocol import Change
+from tests.builders import a_request
+from tests.contract.steps import (
+    LEASE_S,
+    ONE,
+    SENT,
+    a_worker,
+    accept,
+    all_is_well,
+    bring,
+    claim,
+    move,
+    state_of,
+    story,
+)
+from tests.fakes import FakeClock
+from tests.postgres.server import PrivateServer
+from tests.postgres.steps import kill_backends, run
+from tests.postgres.wires import Fault, Line, listening, through
+
+BRIEF = Patience(reconnect_s=0.3, connect_s=0.2)
+LASTING = Patience(reconnect_s=20.0)
+
+
+async def test_a_killed_connection_costs_a_call_nothing(
+    store: PostgresStore, worker: WorkerId, dsn: str
+) -> None:
+    """Claim, record, note, heartbeat, questions: each goes on by itself on a new connection."""
+    [job] = await accept(store)
+
+    assert await kill_backends(dsn)
+    [(_, lease)] = await claim(store, worker)
+    assert await kill_backends(dsn)
+    await move(store, lease, JobEvent.INTENDED)
+    assert await kill_backends(dsn)
+    await store.note(lease, SENT, {})
+    assert await kill_backends(dsn)
+    await store.heartbeat(worker, lease_s=LEASE_S)
+    assert await kill_backends(dsn)
+
+    assert await state_of(store, job) is JobState.SENDING
+    assert await story(store, job) == ["created", "claimed", "intended", "seen"]
+    await all_is_well(store)
+
+
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
+async def test_a_commit_without_an_answer_is_looked_up(
+    dsn: str, clock: FakeClock, fault: Fault
+) -> None:
+    """Whether the server committed before the line broke or not, the move happens once."""
+    line = Line(dsn)
+    async with listening(line) as port:
+        store = await open_postgres(through(dsn, port), SystemClock(), patience=LASTING, time=clock)
+        [job] = await accept(store)
+        lease = await bring(store, await a_worker(store), JobState.CHECKING)
+        line.faults.append(fault)
+
+        told = await move(store, lease, JobEvent.INTENDED)
+
+        assert (line.broken, store.looked_up) == (1, 1)
+        assert told == await store.job(job)
+        assert await story(store, job) == ["created", "claimed", "intended"]
+        await all_is_well(store)
+        await store.close()
+
+
+async def test_a_commit_that_is_still_on_its_way_is_waited_for(dsn: str, clock: FakeClock) -> None:
+    """A server that gets the COMMIT only after we asked about it decides once, not twice."""
+    line = Line(dsn)
+    async with listening(line) as port:
+        store = await open_postgres(through(dsn, port), SystemClock(), patience=LASTING, time=clock)
+        [job] = await accept(store)
+        lease = await bring(store, await a_worker(store), JobState.CHECKING)
+        line.faults.append(Fault.LATE)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(move, store, lease, JobEvent.INTENDED)
+            while not await run(dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+                await anyio.lowlevel.checkpoint()
+            line.let_late_through.set()
+
+        assert store.looked_up == 1
+        assert await story(store, job) == ["created", "claimed", "intended"]
+        await all_is_well(store)
+        await store.close()
+
+
+async def test_a_line_that_keeps_breaking_repeats_nothing(dsn: str, clock: FakeClock) -> None:
+    """Fifty moves over a line that breaks at every third commit: each is in the history once."""
+    line = Line(dsn)
+    rng = random.Random(4711)
+    async with listening(line) as port:
+        store = await open_postgres(through(dsn, port), SystemClock(), patience=LASTING, time=clock)
+        jobs = await accept(store, *[a_request(f"pool-{n}") for n in range(10)])
+        taken = await claim(store, await a_worker(store))
+
+        for event in (JobEvent.INTENDED, JobEvent.ACCEPTED, JobEvent.SETTLED):
+            for _, lease in taken:
+                if rng.random() < 0.34:
+                    line.faults.append(rng.choice([Fault.BEFORE, Fault.AFTER]))
+                await move(store, lease, event)
+
+        assert line.broken >= 5
+        told = ["created", "claimed", "intended", "accepted", "settled"]
+        assert [await story(store, job) for job in jobs] == [told] * len(jobs)
+        assert len(await store.results_after(taken[0][1].worker, 0)) == len(jobs)
+        await all_is_well(store)
+        await store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_server_that_crashes_loses_and_repeats_nothing(server: PrivateServer) -> None:
+    """2,000 moves recorded while the server crashes twice and comes back: each is there once."""
+    store = await open_postgres(server.dsn, SystemClock(), patience=LASTING)
+    worker = await a_worker(store, replace(ONE, name="steady"))
+    await accept(store, *[a_request(f"pool-{n:04d}") for n in range(1000)])
+    taken = await claim(store, worker, 1000)
+    done: list[Job] = []
+
+    async def record(leases: list[Lease]) -> None:
+        for lease in leases:
+            for event in (JobEvent.INTENDED, JobEvent.ACCEPTED):
+                done.append(await move(store, lease, event))  # noqa: PERF401 - others watch it grow
+
+    async def crash_at(moves: int) -> None:
+        while len(done) < moves:
+            await anyio.lowlevel.checkpoint()
+        await anyio.to_thread.run_sync(server.stop)
+        await anyio.to_thread.run_sync(_start_soon, server)
+
+    async with anyio.create_task_group() as group:
+        for first in range(50):
+            group.start_soon(record, [lease for _, lease in taken[first::50]])
+        await crash_at(300)
+        await crash_at(1100)
+
+    assert len(done) == 2000
+    assert await store.counts() == {JobState.WATCHING: 1000}
+    told = await run(server.dsn, "SELECT event, count(*) FROM plugwave.events GROUP BY event")
+    assert dict(told) == {"created": 1000, "claimed": 1000, "intended": 1000, "accepted": 1000}
+    await all_is_well(store)
+    await store.heartbeat(worker, lease_s=LEASE_S)
+    await store.close()
+
+
+def _start_soon(server: PrivateServer) -> None:
+    server.start(tied=False)
+
+
+async def test_a_server_that_stays_away_is_an_error_that_names_it(
+    dsn: str, clock: FakeClock
+) -> None:
+    """Patience has an end; what is said then holds the place and no password."""
+    line = Line(dsn)
+    secret = "hunter2"
+    async with listening(line) as port:
+        address = through(dsn, port).replace("postgres@", f"postgres:{secret}@")
+        store = await open_postgres(address, SystemClock(), patience=BRIEF, time=clock)
+        worker = await a_worker(store)
+    await kill_backends(dsn)
+
+    with pytest.raises(StoreError) as caught:
+        await store.heartbeat(worker, lease_s=LEASE_S)
+    with pytest.raises(StoreError):
+        await store.counts()
+
+    assert f"127.0.0.1:{port}" in str(caught.value)
+    assert secret not in str(caught.value.as_dict())
+    assert caught.value.__suppress_context__
+    await store.close()
+
+
+async def test_a_store_that_cannot_be_opened_is_not_waited_for(dsn: str) -> None:
+    """A command on a server that is down says so at once, and what to do."""
+    clock = SystemClock()
+    began = clock.monotonic()
+
+    with pytest.raises(StoreError) as caught:
+        await open_postgres(through(dsn, 1).replace("@", ":hunter2@"), clock)
+
+    assert clock.monotonic() - began < 2.0
+    assert "start the PostgreSQL server" in caught.value.do
+    assert "hunter2" not in str(caught.value.as_dict())
+
+
+@pytest.mark.parametrize("cancelled", [0, 1, 7])
+async def test_a_cancelled_caller_disturbs_no_other(
+    store: PostgresStore, worker: WorkerId, cancelled: int
+) -> None:
+    """When one caller of a group goes away, its move is whole or not there; all others happen."""
+    jobs = await accept(store, *[a_request(f"pool-{n}") for n in range(20)])
+    taken = await claim(store, worker)
+    scopes = [anyio.CancelScope() for _ in taken]
+
+    async def record(scope: anyio.CancelScope, lease: Lease) -> None:
+        with scope:
+            await store.record(Change(lease=lease, event=JobEvent.INTENDED, progress=SENT))
+
+    async with anyio.create_task_group() as group:
+        for scope, (_, lease) in zip(scopes, taken, strict=True):
+            group.start_soon(record, scope, lease)
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        scopes[cancelled].cancel()
+
+    states = [await state_of(store, job) for job in jobs]
+    others = states[:cancelled] + states[cancelled + 1 :]
+    assert set(others) == {JobState.SENDING}
+    await all_is_well(store)
