@@ -28,6 +28,6 @@ WORKDIR /data
 # The worker itself is process 1: SIGTERM drains it, so allow more than `worker.drain` to stop.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 \
-  CMD ["plugwave", "store", "check", "--quick"]
+  CMD ["plugwave", "workers", "--here"]
 ENTRYPOINT ["plugwave"]
 CMD ["work"]

@@ -16,7 +16,7 @@ from jobs.model import Job, PluginWish, PoolRead
 from jobs.outcomes import Answer, Outcome
 from worker.cloud import Cloud, Gate, GateClosed
 from worker.guard import KeyGuard
-from worker.lease import WorkerLease
+from worker.lease import Lease
 from worker.limiter import Kind, Limiter, Turn
 from worker.troubles import Troubles
 
@@ -76,7 +76,7 @@ class Calls:
         cloud: Cloud,
         limiter: Limiter,
         guard: KeyGuard,
-        lease: WorkerLease,
+        lease: Lease,
         counts: CallCounts,
         *,
         timeout_s: float,
@@ -94,7 +94,7 @@ class Calls:
         """Read the pool's plug-ins in turn."""
         target = job.request.target
         return await self._in_turn(
-            job,
+            target.project_id,
             kind,
             wire,
             lambda door: self._cloud.list_plugins(target, gate=door, timeout_s=self._timeout_s),
@@ -104,14 +104,25 @@ class Calls:
         """Read what the template offers the pool, in turn."""
         target, plugin = job.request.target, job.request.plugin.name
         return await self._in_turn(
-            job,
+            target.project_id,
             Kind.CHECK,
             wire,
             lambda door: self._cloud.offers(target, plugin, gate=door, timeout_s=self._timeout_s),
         )
 
+    async def ask(
+        self, project: str, read: Callable[[Gate, float], Awaitable[T | Answer]]
+    ) -> T | Answer:
+        """Ask something that belongs to no job, in turn with all that does.
+
+        *read* is given the gate and the time, in seconds, that the request may take.
+        """
+        return await self._in_turn(
+            project, Kind.CHECK, Wire(), lambda door: read(door, self._timeout_s)
+        )
+
     async def _in_turn(
-        self, job: Job, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
+        self, project: str, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
     ) -> T | Answer:
         """Read once on a turn that was kept; alone, while nobody knows whether we are let in."""
         while True:
@@ -119,27 +130,27 @@ class Calls:
                 async with self.guard.alone:
                     # Somebody else may have found out meanwhile.
                     if not self.guard.is_proven:
-                        found = await self._alone(job, kind, wire, read)
+                        found = await self._alone(project, kind, wire, read)
                         if found is not None:
                             return found
                         continue
-            late, seen = await self._once(job, kind, wire, read)
+            late, seen = await self._once(project, kind, wire, read)
             if not late:
                 return seen
 
     async def _alone(
-        self, job: Job, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
+        self, project: str, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
     ) -> T | Answer | None:
         """Be the one request that finds out; None when its turn was late."""
         if not await self.guard.admits():
             return self._shut()
-        late, seen = await self._once(job, kind, wire, read)
+        late, seen = await self._once(project, kind, wire, read)
         return None if late else seen
 
     async def _once(
-        self, job: Job, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
+        self, project: str, kind: Kind, wire: Wire, read: Callable[["_Door"], Awaitable[T | Answer]]
     ) -> tuple[bool, T | Answer]:
-        async with self.limiter.turn(job.request.target.project_id, kind) as turn:
+        async with self.limiter.turn(project, kind) as turn:
             await turn.wait()
             door = _Door(turn, self, wire, math.inf)
             seen = await read(door)

@@ -6,7 +6,7 @@ because we could not push the lease out (*self-fence*).  A worker that comes bac
 pause finds itself fenced before it has sent anything.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 import structlog
@@ -20,6 +20,22 @@ log = structlog.get_logger()
 
 RETRY_SHARE: Final = 0.25
 """A heartbeat that failed is tried again after this part of the normal interval."""
+
+
+class Lease(Protocol):
+    """Whoever may send tells so here."""
+
+    def holds(self) -> bool:
+        """Whether a request may leave now."""
+        ...
+
+
+class NoLease:
+    """For what only reads and holds no job: nobody can take over from it."""
+
+    def holds(self) -> bool:
+        """Always, because there is nothing to lose."""
+        return True
 
 
 class WorkerLease:

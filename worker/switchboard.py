@@ -18,7 +18,7 @@ from jobs.store.protocol import LimitStore
 from worker.calls import CallCounts, Calls
 from worker.cloud import Cloud, Gate
 from worker.guard import KeyGuard
-from worker.lease import WorkerLease
+from worker.lease import Lease
 from worker.limiter import Limiter
 from worker.modelarts.client import ModelArtsClient
 from worker.modelarts.faults import NotSendableError
@@ -97,7 +97,7 @@ class Switchboard:
         self,
         account: Account,
         settings: CloudSettings,
-        lease: WorkerLease,
+        lease: Lease,
         counts: CallCounts,
         *,
         store: LimitStore,
@@ -126,9 +126,12 @@ class Switchboard:
         """Return the calls of the job's endpoint; None when no endpoint is known for it."""
         region = job.request.target.region or self._settings.region
         try:
-            endpoint = str(self._urls.endpoint(region))
+            return self.calls_to(str(self._urls.endpoint(region)))
         except (NotSendableError, ConfigError):
             return None
+
+    def calls_to(self, endpoint: str) -> Calls:
+        """Return the calls of an endpoint, connected when it is first asked for."""
         calls = self._calls.get(endpoint)
         if calls is None:
             calls = self._connect(endpoint)

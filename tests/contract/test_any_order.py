@@ -132,6 +132,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Start with an empty store and two workers."""
         self.store: Store = self.do(self._open())
         self.workers = [self.do(self._register(info)) for info in (ONE, TWO)]
+        for pool in "ab":
+            self._accept("x", pool, [0, 1, 2, 1], None)
 
     async def _open(self) -> Store:
         return await type(self).opener(Path(self.folder.name), self.clock)
@@ -156,17 +158,23 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def accept(self, pool: str, project: str, priorities: list[int], later_s: int) -> None:
         """Accept jobs of one pool, each with its own key."""
-        not_before = self.clock.now_us() + later_s * 1_000_000 if later_s else None
+        not_before_us = self.clock.now_us() + later_s * 1_000_000 if later_s else None
+        self._accept(project, pool, priorities, not_before_us)
+
+    def _accept(
+        self, project: str, pool: str, priorities: list[int], not_before_us: int | None
+    ) -> None:
         place = project + pool
         for priority in priorities:
             key = f"{len(self.model.jobs)}"
-            more: Any = {"priority": priority, "not_before_us": not_before}
+            more: Any = {"priority": priority, "not_before_us": not_before_us}
             [answer] = self.do(self._enqueue(a_request(pool, project, key=key, **more)))
             assert answer.verdict is Verdict.CREATED
             held = self.model.head(place) is not None
             self.model.jobs[answer.job] = Known(place, priority, JobState.WAITING)
-            if later_s:
-                self.model.place(answer.job, JobState.WAITING, WaitReason.NOT_BEFORE, not_before)
+            if not_before_us is not None:
+                later = (WaitReason.NOT_BEFORE, not_before_us)
+                self.model.place(answer.job, JobState.WAITING, *later)
             elif held:
                 self.model.place(answer.job, JobState.WAITING, WaitReason.POOL_BUSY)
             else:
@@ -179,7 +187,7 @@ class StoreMachine(RuleBasedStateMachine):
         target=leases,
         number=st.integers(0, 1),
         limit=st.sampled_from([3, 2, 1, 0]),
-        moves=st.integers(0, 6),
+        moves=st.sampled_from([6, 3, 1, 0]),
         data=st.data(),
     )
     def work(self, number: int, limit: int, moves: int, data: st.DataObject) -> Any:
@@ -263,7 +271,7 @@ class StoreMachine(RuleBasedStateMachine):
     async def _cancel(self, job: JobId) -> Job:
         return await self.store.cancel(job, by="test")
 
-    @rule(seconds=st.sampled_from([1, 10, 20, 26]))
+    @rule(seconds=st.sampled_from([10, 1, 20]))
     def time_passes(self, seconds: int) -> None:
         """Move the clock, sometimes to the very end of a wait or a lease."""
         self.clock.advance(seconds)
@@ -287,9 +295,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.lose(worker)
         self.heard.pop(worker, None)
 
-    @rule()
-    def rescue(self) -> None:
-        """Declare dead whose lease ended longer ago than the grace."""
+    @rule(silent_s=st.sampled_from([26, 25, 0]))
+    def rescue(self, silent_s: int) -> None:
+        """After some silence, declare dead whose lease ended longer ago than the grace."""
+        self.clock.advance(silent_s)
         freed = self.do(self._rescue())
         end_us = self.clock.now_us() - round((LEASE_S + GRACE_S) * 1_000_000)
         dead = [worker for worker, heard in self.heard.items() if heard < end_us]

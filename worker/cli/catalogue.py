@@ -46,6 +46,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
                 }
             ),
         ),
+        "workers": Entry(
+            "List the workers of this queue; leaves with 6 when none is alive.",
+            "worker.cli.workers:workers",
+        ),
         "why": Entry("Say why a job or pool is where it is.", "worker.cli.why:why"),
         "store": Entry(
             "Look after the store.",

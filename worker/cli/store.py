@@ -5,16 +5,14 @@ from typing import Any, Final
 import click
 
 from config.masking import clean_text
-from jobs.clock import iso
-from jobs.durations import format_duration
-from jobs.report.results import seconds_between
 from jobs.states import OPEN_STATES, JobState
-from jobs.store.protocol import Finding, Store, WorkerRow
+from jobs.store.protocol import Finding, Store
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
-from worker.cli.printing import Column, Table, document, no_names
+from worker.cli.printing import document, no_names
 from worker.cli.session import loaded_settings, reading, run_async, store_place, writing
+from worker.cli.workers import worker_fields, worker_table
 
 EXIT_DAMAGED: Final = 9
 
@@ -68,7 +66,7 @@ async def _stats(choices: Choices) -> None:
     body = {
         "store": store_place(loaded_settings(choices).settings.store),
         **body,
-        "workers": [_worker(row) for row in workers],
+        "workers": [worker_fields(row) for row in workers],
     }
     if console.structured:
         document(console, body)
@@ -79,19 +77,7 @@ async def _stats(choices: Choices) -> None:
     console.out(f"waiting  {_counts(body['waiting']) or 'none'}")
     alive = [row for row in workers if row.alive]
     console.out(f"workers  {len(alive)} alive")
-    table = Table(
-        console,
-        [
-            Column(title="WORKER"),
-            Column(title="STATE"),
-            Column(title="JOBS", right=True),
-            Column(title="RUNNING", right=True),
-            Column(title="HEARTBEAT", right=True),
-        ],
-    )
-    for row in workers:
-        table.row(_worker_row(row, now_us))
-    table.close()
+    worker_table(console, workers, now_us)
 
 
 async def _counted(store: Store) -> dict[str, Any]:
@@ -105,26 +91,6 @@ async def _counted(store: Store) -> dict[str, Any]:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items())
-
-
-def _worker(row: WorkerRow) -> dict[str, Any]:
-    return {
-        "worker": row.info.name,
-        "host": row.info.host,
-        "pid": row.info.pid,
-        "alive": row.alive,
-        "jobs": row.jobs,
-        "started_at": iso(row.started_us),
-        "heartbeat_at": iso(row.heartbeat_us),
-        "lease_until": iso(row.lease_until_us),
-    }
-
-
-def _worker_row(row: WorkerRow, now_us: int) -> list[str]:
-    since = seconds_between(row.started_us, now_us) or 0.0
-    beat = seconds_between(row.heartbeat_us, now_us) or 0.0
-    alive = "alive" if row.alive else "gone"
-    return [row.info.name, alive, str(row.jobs), format_duration(since), format_duration(beat)]
 
 
 @click.command(cls=PlugwaveCommand)

@@ -282,4 +282,9 @@ def _check_current(connection: apsw.Connection, path: Path) -> None:
 
 def _check_present(path: Path) -> None:
     if not path.exists():
-        raise StoreError(f"there is no store at {path}", path=str(path))
+        raise StoreError(
+            f"there is no store at {path}",
+            do="`plugwave enqueue FILE` or `plugwave store migrate` makes one; "
+            "or name another file in store.url",
+            path=str(path),
+        )
