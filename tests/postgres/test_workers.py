@@ -1,0 +1,316 @@
+"""Many workers on one database: no job twice, death found soon, hints that may be lost."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from jobs.clock import SystemClock
+from jobs.errors import LeaseLostError
+from jobs.model import JobId, WorkerId
+from jobs.pacing import Bucket
+from jobs.states import JobEvent, JobState
+from jobs.store.postgres import Patience, PostgresStore, open_postgres
+from jobs.store.postgres.reading import EventCursor
+from tests.builders import a_request
+from tests.contract.steps import (
+    ONE,
+    TWO,
+    a_worker,
+    accept,
+    all_is_well,
+    bring,
+    claim,
+    claimed,
+    move,
+    state_of,
+)
+from tests.fakes import FakeClock
+from tests.postgres.steps import admin, kill_backends, run
+
+GRACE_S = 30.0
+
+
+@asynccontextmanager
+async def opened(dsn: str, patience: Patience | None = None) -> AsyncIterator[PostgresStore]:
+    """A process on the database's own time."""
+    store = await open_postgres(dsn, SystemClock(), patience=patience)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("turn", range(5))
+async def test_racing_claims_never_share_a_pool(
+    store: PostgresStore, other: PostgresStore, turn: int
+) -> None:
+    """31 pools with two jobs each, two workers at once: 31 jobs are claimed, of 31 pools."""
+    requests = [a_request(f"pool-{n % 31}", f"project-{n % 3}", key=f"{n}") for n in range(62)]
+    pools = {request.target.pool for request in requests}
+    await accept(store, *requests)
+    one, two = await a_worker(store, ONE), await a_worker(other, TWO)
+    got: list[tuple[str, str, str]] = []
+
+    async def take(target: PostgresStore, worker: WorkerId) -> None:
+        for _ in range(4):
+            got.extend(job.request.target.pool for job, _ in await claim(target, worker, 17))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take, store, one)
+        group.start_soon(take, other, two)
+
+    assert len(got) == len(set(got)) == len(pools)
+    await all_is_well(store)
+
+
+async def test_a_claim_passes_over_pools_that_somebody_has_locked(
+    store: PostgresStore, dsn: str
+) -> None:
+    """A long intake into some pools delays no other."""
+    jobs = await accept(store, *[a_request(f"pool-{n}") for n in range(4)])
+    worker = await a_worker(store)
+    async with admin(dsn) as connection, connection.transaction():
+        await connection.fetch("SELECT 1 FROM plugwave.pools WHERE name < 'pool-2' FOR UPDATE")
+
+        meanwhile = await claimed(store, worker)
+
+    assert meanwhile == jobs[2:]
+    assert await claimed(store, worker) == jobs[:2]
+
+
+async def test_a_thousand_jobs_behind_a_busy_pool_cost_a_claim_nothing(
+    store: PostgresStore, worker: WorkerId, dsn: str
+) -> None:
+    """A claim reads none of the jobs that wait for their pool."""
+    await accept(store, *[a_request("busy", key=f"k{n}") for n in range(1000)])
+    await claim(store, worker)
+    [free] = await accept(store, a_request("free"))
+    await run(dsn, "SELECT pg_stat_reset()")
+
+    assert await claimed(store, worker) == [free]
+
+    sql = "SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()"
+    async with admin(dsn) as connection:
+        await connection.execute(
+            sql.split(",")[0] if connection.get_server_version()[0] > 14 else "SELECT 1"
+        )
+        reads = await connection.fetchval(
+            "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'jobs_behind'"
+        )
+    assert reads == 0
+
+
+async def test_a_dead_worker_is_found_long_before_its_lease_ends(dsn: str) -> None:
+    """A process that has gone holds no lock: its jobs are free after the confirmation."""
+    sharp = Patience(confirm_death_s=0.05, trust_after_s=0.0)
+    async with opened(dsn, sharp) as store, opened(dsn, sharp) as other:
+        [job] = await accept(store)
+        await bring(other, await other.register(TWO, lease_s=600), JobState.SENDING)
+        alive = await store.rescue(grace_s=GRACE_S)
+        await other.close()
+
+        first_look = await store.rescue(grace_s=GRACE_S)
+        freed: list[JobId] = []
+        with anyio.fail_after(3):
+            while not freed:
+                freed += await store.rescue(grace_s=GRACE_S)
+
+        assert (alive, first_look, freed) == ([], [], [job])
+        assert await state_of(store, job) is JobState.UNKNOWN
+
+
+async def test_a_worker_whose_connection_broke_is_not_dead(dsn: str) -> None:
+    """It takes its lock again within the confirmation, and keeps its jobs."""
+    slow = Patience(confirm_death_s=60.0, trust_after_s=0.0)
+    async with opened(dsn, slow) as store, opened(dsn, slow) as other:
+        await accept(store)
+        worker = await other.register(TWO, lease_s=600)
+        lease = await bring(other, worker, JobState.SENDING)
+        await kill_backends(dsn)
+
+        suspected = await store.rescue(grace_s=GRACE_S)
+        await other.heartbeat(worker, lease_s=600)
+        with anyio.fail_after(3):
+            while store._unlocked:
+                suspected = [*suspected, *await store.rescue(grace_s=GRACE_S)]
+                await other.heartbeat(worker, lease_s=600)
+
+        assert suspected == []
+        assert (await move(other, lease, JobEvent.ACCEPTED)).state is JobState.WATCHING
+
+
+async def test_free_locks_prove_nothing_while_everybody_connects_anew(dsn: str) -> None:
+    """After the server's start, or the loss of our own connection, only leases count."""
+    wary = Patience(confirm_death_s=0.0, trust_after_s=3600.0)
+    async with opened(dsn, wary) as store, opened(dsn, wary) as other:
+        await accept(store)
+        await bring(other, await other.register(TWO, lease_s=600), JobState.CHECKING)
+        await other.close()
+
+        assert await store.rescue(grace_s=GRACE_S) == []
+
+
+async def test_a_worker_that_was_buried_in_error_changes_nothing(dsn: str) -> None:
+    """Even a wrong proof of death is harmless: the fence stops the one who was buried."""
+    hasty = Patience(confirm_death_s=0.0, trust_after_s=0.0)
+    async with opened(dsn, hasty) as store, opened(dsn, hasty) as other:
+        [job] = await accept(store)
+        lease = await bring(other, await other.register(TWO, lease_s=600), JobState.CHECKING)
+        await run(dsn, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        freed: list[JobId] = []
+        with anyio.fail_after(3):
+            while not freed:
+                freed += await store.rescue(grace_s=GRACE_S)
+
+        with pytest.raises(LeaseLostError):
+            await move(other, lease, JobEvent.INTENDED)
+        assert (freed, await state_of(store, job)) == ([job], JobState.READY)
+
+
+async def test_a_hint_travels_at_once(dsn: str) -> None:
+    """What one process commits, an idle one on another machine notices without asking."""
+    deaf = Patience(poll_s=3600.0)
+    async with opened(dsn, deaf) as store, opened(dsn) as other:
+        store.changed()
+        before = store.changed()
+
+        await accept(other)
+        with anyio.fail_after(3):
+            while not store.changed():
+                await anyio.lowlevel.checkpoint()
+
+        assert not before
+
+
+async def test_hints_are_few_and_the_last_one_is_sent_late(dsn: str) -> None:
+    """Many commits in a row are one NOTIFY; what was held back goes out when the store closes."""
+    deaf = Patience(poll_s=3600.0, hint_every_s=3600.0)
+    async with opened(dsn, deaf) as store, opened(dsn, deaf) as other:
+        heard: list[str] = []
+        async with admin(dsn) as connection:
+            await connection.add_listener("plugwave", lambda *told: heard.append(told[3]))
+            for number in range(20):
+                await accept(other, a_request(f"pool-{number}"))
+            await connection.fetch("SELECT 1")
+            in_a_row = list(heard)
+            await other.close()
+            with anyio.fail_after(3):
+                while len(heard) < 2:
+                    await anyio.lowlevel.checkpoint()
+            await connection.remove_listener("plugwave", None) if False else None
+
+        assert in_a_row == [""]
+        assert heard == ["", ""]
+        assert store.changed()
+
+
+async def test_a_lost_hint_costs_no_more_than_the_poll(dsn: str, clock: FakeClock) -> None:
+    """With nobody listening, a worker still looks once in a while."""
+    store = await open_postgres(dsn, clock, time=clock)
+    store.changed()
+    await store._presence.close()
+    async with opened(dsn) as other:
+        await accept(other)
+
+    at_once = store.changed()
+    clock.advance(1.0)
+
+    assert (at_once, store.changed(), store.changed()) == (False, True, False)
+    await store.close()
+
+
+async def test_a_reader_of_all_events_misses_none(store: PostgresStore, dsn: str) -> None:
+    """Transactions that commit in another order than they began are all read, each once."""
+    await accept(store, a_request("a"))
+    seen, cursor = await store.events_after(EventCursor())
+    async with admin(dsn) as connection:
+        slow = connection.transaction()
+        await slow.start()
+        await connection.execute(
+            "INSERT INTO plugwave.events(job, project, at_us, event, state)"
+            " VALUES (999, 1, 1, 'slow', 2)"
+        )
+        await accept(store, a_request("b"))
+        meanwhile, cursor = await store.events_after(cursor)
+        await slow.commit()
+    after, cursor = await store.events_after(cursor)
+    rest, _ = await store.events_after(cursor)
+
+    assert [event.job for event in seen] == [1]
+    assert meanwhile == []
+    assert sorted(event.job for event in after) == [2, 999]
+    assert rest == []
+
+
+async def test_a_reader_sees_every_event_of_a_busy_store_once(
+    store: PostgresStore, other: PostgresStore
+) -> None:
+    """While two processes write, a reader with a cursor collects all that was written."""
+    seen: list[int] = []
+    ended = anyio.Event()
+
+    async def write(target: PostgresStore, name: str) -> None:
+        for number in range(25):
+            await accept(target, a_request(f"{name}-{number}", key=f"{name}{number}"))
+
+    async def read() -> None:
+        cursor, last = EventCursor(), False
+        while not last:
+            last = ended.is_set()
+            events, cursor = await store.events_after(cursor, limit=7)
+            last = last and not events
+            seen.extend(event.seq for event in events)
+
+    async with anyio.create_task_group() as readers:
+        readers.start_soon(read)
+        async with anyio.create_task_group() as writers:
+            for target, name in ((store, "a"), (other, "b"), (store, "c"), (other, "d")):
+                writers.start_soon(write, target, name)
+        ended.set()
+
+    assert len(seen) == len(set(seen)) == 100
+
+
+async def test_a_reader_of_results_misses_none(store: PostgresStore, worker: WorkerId) -> None:
+    """Results that are recorded by many at once are numbered without a gap at any moment."""
+    await accept(store, *[a_request(f"pool-{n}") for n in range(60)])
+    taken = await claim(store, worker)
+    seen: list[int] = []
+
+    async def read() -> None:
+        while len(seen) < len(taken):
+            seen.extend(r.seq for r in await store.results_after(worker, len(seen)))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        for _, lease in taken:
+            group.start_soon(move, store, lease, JobEvent.ALREADY)
+
+    assert seen == list(range(1, 61))
+
+
+async def test_the_limiter_reads_the_time_under_the_locks(dsn: str) -> None:
+    """Who waited for a key gets the time of its turn, not of its arrival."""
+    async with opened(dsn) as store:
+        asked_us = 0
+        async with admin(dsn) as connection, anyio.create_task_group() as group:
+            holding = connection.transaction()
+            await holding.start()
+            await connection.fetch("SELECT pg_advisory_xact_lock(hashtextextended('k', 0))")
+            told: list[int] = []
+
+            async def ask() -> None:
+                told.append(
+                    await store.update_buckets(["k"], lambda _, now: ({"k": Bucket()}, now))
+                )
+
+            group.start_soon(ask)
+            while not await run(dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+                await anyio.lowlevel.checkpoint()
+            asked_us = await store.now_us()
+            await holding.commit()
+
+        assert told[0] > asked_us
