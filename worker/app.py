@@ -9,6 +9,8 @@ import os
 import random
 import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +22,16 @@ from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules, UpgradeCall
 from jobs.errors import ConfigError, CredentialsRefusedError, PlugwaveError
 from jobs.states import HELD_STATES
-from jobs.store.protocol import Store, WorkerInfo
+from jobs.store.protocol import LimitStore, Store, WorkerInfo
 from worker.calls import CallCounts
+from worker.discovery import Discovery
 from worker.executor import Executor
 from worker.guard import KeyGuard
-from worker.lease import WorkerLease
+from worker.inquiry import Inquiry
+from worker.lease import NoLease, WorkerLease
 from worker.modelarts.auth import Authorizer, NoAuth, TokenAuth
 from worker.modelarts.client import ModelArtsClient
+from worker.modelarts.iam import IamClient
 from worker.modelarts.transport import Transport, TransportSettings
 from worker.modelarts.urls import Urls
 from worker.reporting import Reporter
@@ -38,6 +43,10 @@ from worker.troubles import Troubles
 
 LOOK_EVERY_S = 0.5
 """How often the figures that live in the store are read anew for progress lines."""
+
+
+FLEET_LIMIT_BYTES = 64 * 1024 * 1024
+"""Largest list that discovery reads: pools have no pages, and each takes a few kilobytes."""
 
 
 def rules_of(settings: Settings, rng: random.Random) -> Rules:
@@ -296,6 +305,42 @@ class Work:
             draining=runner.draining if runner is not None else self._stop_asked,
             trouble=self._troubles.sentence(),
         )
+
+
+@asynccontextmanager
+async def discovering(
+    settings: Settings, store: LimitStore, clock: Clock | None = None
+) -> AsyncIterator[Discovery]:
+    """Ask the cloud what there is while the block lasts; *store* has the limiter's rows.
+
+    Raises:
+        ConfigError: If no credential is configured.
+    """
+    clock = clock or SystemClock()
+    cloud, identity = settings.cloud, authorizer_of(settings.cloud)
+    wire = TransportSettings(
+        trust_env=cloud.trust_env, tls=_tls(cloud), answer_limit_bytes=FLEET_LIMIT_BYTES
+    )
+    urls = Urls(cloud.endpoint, cloud.endpoints, iam=cloud.iam_endpoint)
+    guard = KeyGuard(identity.name, identity.mark, store=store, clock=clock)
+    try:
+        async with Transport(clock, wire) as transport, anyio.create_task_group() as tasks:
+            client = ModelArtsClient(transport, urls, identity.authorizer, clock)
+            board = Switchboard(
+                Account(client=client, credential=identity.name, guard=guard),
+                cloud,
+                NoLease(),
+                CallCounts(Troubles(clock)),
+                store=store,
+                tasks=tasks,
+            )
+            rng = random.Random()  # noqa: S311 - jitter, not a secret
+            inquiry = Inquiry(board.calls_to, clock=clock, rng=rng)
+            iam = IamClient(transport, urls, identity.authorizer, clock)
+            yield Discovery(client, iam, urls, inquiry)
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _first_of(group) from None
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

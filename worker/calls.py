@@ -41,6 +41,8 @@ class Wire:
     sent: int = 0
     sent_us: int | None = None
     throttled: int = 0
+    optional: bool = False
+    """Whether the site may lack the call."""
 
 
 @dataclass(slots=True)
@@ -180,13 +182,15 @@ class Calls:
         wish = PluginWish(
             name=job.request.plugin.name, version=progress.version, inputs=progress.inputs
         )
+        wire.optional = progress.patch
         door = _Door(turn, self, wire, until_us)
         timeout_s = self._timeout_s
         if job.deadline_us is not None:
             left_s = (job.deadline_us - self.clock.now_us()) / MICROSECONDS
             timeout_s = max(min(timeout_s, left_s), 0.1)
         await turn.wait()
-        answer = await self._cloud.create(job.request.target, wish, gate=door, timeout_s=timeout_s)
+        call = self._cloud.update if progress.patch else self._cloud.create
+        answer = await call(job.request.target, wish, gate=door, timeout_s=timeout_s)
         if door.late:
             return None
         answer = await self._learned(answer, wire)
@@ -200,6 +204,8 @@ class Calls:
         if not isinstance(seen, Answer) or failed is None:
             self._troubles.accepted()
             return seen
+        if failed.outcome is Outcome.NO_SUCH_API and wire.optional:
+            return seen  # the site lacks this call, which is no trouble of the endpoint
         if seen.outcome in THROTTLES:
             wire.throttled += 1
             self.counts.throttled += 1

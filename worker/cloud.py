@@ -35,6 +35,12 @@ class Cloud(Protocol):
         """Send the install or upgrade; *wish* carries the full inputs."""
         ...
 
+    async def update(
+        self, target: Target, wish: PluginWish, *, gate: Gate, timeout_s: float
+    ) -> Answer:
+        """Change the installed plug-in; NO_SUCH_API where the site has no such call."""
+        ...
+
     async def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float
     ) -> PoolRead | Answer:

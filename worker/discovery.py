@@ -1,35 +1,28 @@
 """What is out there: projects, pools, their plug-ins and what may be installed on them.
 
 Nothing here changes anything, and none of it belongs to a job; yet every request takes its
-turn from the limiter rows that all workers share, passes the guard of its credential, and is
-bounded in number.  A read may be made again, so what fails for a moment is asked again here,
-a few times; an endpoint that cannot be reached is given up for the rest of the run.
-
-What goes wrong with one project does not hide the others: it stands in the result.
+turn from the limiter rows that all workers share, and passes the guard of its credential
+(`worker.inquiry`).  What goes wrong with one project does not hide the others: it stands in
+the result.
 """
 
-import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, TypeVar
 
-from yarl import URL
-
-from jobs.clock import Clock
 from jobs.errors import ConfigError
 from jobs.fitness import DEFAULT_WORKSPACE, blocked
 from jobs.model import PluginSeen, PoolRead, PoolSeen, Target
+from jobs.names import is_region
 from jobs.outcomes import Answer, Outcome
-from jobs.retries import backoff_s
-from worker.calls import Calls
 from worker.cloud import Gate
-from worker.in_order import in_order
+from worker.inquiry import PAGES, Inquiry, Read, all_pages, in_order
 from worker.modelarts.client import ModelArtsClient
 from worker.modelarts.faults import NotSendableError
 from worker.modelarts.iam import PER_PAGE, IamClient, Project
 from worker.modelarts.models import Plugin, Resource, to_seen
-from worker.modelarts.outcomes_of_exceptions import answer_of_exception, without_answer
+from worker.modelarts.outcomes_of_exceptions import answer_of_exception
 from worker.modelarts.pools import NodePage, PoolPage
 from worker.modelarts.sites import Has
 from worker.modelarts.templates import PluginTemplate
@@ -37,38 +30,8 @@ from worker.modelarts.urls import Urls
 
 T = TypeVar("T")
 
-Read = Callable[[Gate, float], Awaitable[T | Answer]]
-"""One request, given its gate and its time in seconds."""
-
-AT_ONCE: Final = 16
-"""Reads that wait or are on the wire at a time; the limiter decides how many of them leave."""
-
-TRIES: Final = 4
-"""How often a read that failed for a moment is made; with backoff that is about 2 s."""
-
-PAGES: Final = 1000
-"""Pages of one list that are followed; more is a server that goes round in circles."""
-
 NO_PROJECT: Final = ""
 """Whose turn a request of IAM takes: nobody's among the projects."""
-
-UNREACHED: Final = frozenset({Outcome.DNS_FAILED, Outcome.CONNECT_REFUSED, Outcome.TLS_WRONG})
-
-PASSING: Final = frozenset(
-    {
-        Outcome.GATE_CLOSED,
-        Outcome.DNS_FAILED,
-        Outcome.CONNECT_REFUSED,
-        Outcome.CONNECTION_LOST,
-        Outcome.GARBAGE_ANSWER,
-        Outcome.BODY_CUT,
-        Outcome.REQUEST_TIMEOUT,
-        Outcome.THROTTLED,
-        Outcome.THROTTLED_BLINDLY,
-        Outcome.SERVER_ERROR,
-    }
-)
-"""Outcomes of a read that may be gone when it is made again; timeouts have cost enough."""
 
 NOT_THERE: Final = frozenset({Outcome.DNS_FAILED, Outcome.NO_SUCH_API, Outcome.NOT_FOUND})
 """How a region answers that has no ModelArts, for a project that nobody named."""
@@ -104,12 +67,14 @@ class PlaceTrouble:
 class Fleet:
     """Every pool that could be read, and what could not.
 
-    *absent* are projects that IAM knows and whose region has no ModelArts.
+    *absent* are projects that IAM knows and whose region has no ModelArts; *asked* is how many
+    projects were asked for.
     """
 
     pools: tuple[PoolFound, ...]
     troubles: tuple[PlaceTrouble, ...] = ()
     absent: tuple[PlaceTrouble, ...] = ()
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,23 +102,12 @@ class Discovery:
     """Asks the cloud what there is, as one credential."""
 
     def __init__(
-        self,
-        modelarts: ModelArtsClient,
-        iam: IamClient,
-        urls: Urls,
-        calls_to: Callable[[str], Calls],
-        *,
-        clock: Clock,
-        rng: random.Random,
+        self, modelarts: ModelArtsClient, iam: IamClient, urls: Urls, inquiry: Inquiry
     ) -> None:
-        """Take the clients; *calls_to* gives the turns of an endpoint."""
         self._modelarts = modelarts
         self._iam = iam
         self._urls = urls
-        self._calls_to = calls_to
-        self._clock = clock
-        self._rng = rng
-        self._given_up: dict[URL, Answer] = {}
+        self._inquiry = inquiry
 
     async def places(self, region: str | None) -> tuple[Place, ...] | Answer:
         """Return the projects that IAM knows, of *region* or of every region."""
@@ -175,7 +129,7 @@ class Discovery:
         Without *workspaces* the cloud shows those of the default one.
         """
         wanted = [(place, one) for place in places for one in workspaces or (None,)]
-        read = await in_order(wanted, lambda ask: self._pools_of(*ask), AT_ONCE)
+        read = await in_order(wanted, lambda ask: self._pools_of(*ask))
         found: dict[Target, PoolFound] = {}
         troubles: dict[Place, PlaceTrouble] = {}
         for (place, _), seen in zip(wanted, read, strict=True):
@@ -193,6 +147,7 @@ class Discovery:
             pools=tuple(found.values()),
             troubles=tuple(one for place, one in troubles.items() if place not in absent),
             absent=tuple(one for place, one in troubles.items() if place in absent),
+            asked=len(set(places)),
         )
 
     async def pool(self, target: Target) -> PoolSeen | Answer:
@@ -234,7 +189,7 @@ class Discovery:
 
     async def surveys(self, targets: Sequence[Target]) -> list[Survey]:
         """Return the same for many pools, in their order."""
-        return await in_order(targets, self.survey, AT_ONCE)
+        return await in_order(targets, self.survey)
 
     async def plugin(self, target: Target, name: str) -> PluginShown | Answer | None:
         """Return one plug-in of a pool, with what it runs as where the site tells; None if absent.
@@ -284,7 +239,7 @@ class Discovery:
                 ),
             )
 
-        pages = await _all_pages(page, lambda one: one.continue_from)
+        pages = await all_pages(page, lambda one: one.continue_from)
         if isinstance(pages, Answer):
             return pages
         return [pool for one in pages for pool in one.pools]
@@ -298,7 +253,7 @@ class Discovery:
                 ),
             )
 
-        pages = await _all_pages(page, lambda one: one.continue_from)
+        pages = await all_pages(page, lambda one: one.continue_from)
         return pages if isinstance(pages, Answer) else sum(len(one.nodes) for one in pages)
 
     async def _own_projects(self, region: str | None) -> Sequence[Project] | Answer:
@@ -310,12 +265,7 @@ class Discovery:
     async def _paged_projects(self, region: str | None) -> Sequence[Project] | Answer:
         found: list[Project] = []
         for number in range(1, PAGES + 1):
-            page = await self._ask_iam(
-                region,
-                lambda gate, time_s, number=number: self._iam.projects(  # type: ignore[misc] # a default in a lambda has no annotation
-                    region, page=number, gate=gate, timeout_s=time_s
-                ),
-            )
+            page = await self._page_of_projects(region, number)
             if isinstance(page, Answer):
                 return page
             found += page
@@ -323,37 +273,29 @@ class Discovery:
                 break
         return found
 
+    async def _page_of_projects(
+        self, region: str | None, number: int
+    ) -> Sequence[Project] | Answer:
+        return await self._ask_iam(
+            region,
+            lambda gate, time_s: self._iam.projects(
+                region, page=number, gate=gate, timeout_s=time_s
+            ),
+        )
+
     async def _ask_iam(self, region: str | None, read: Read[T]) -> T | Answer:
         try:
             endpoint = self._urls.iam(region)
         except (NotSendableError, ConfigError) as error:
             return answer_of_exception(error, sent=False)
-        return await self._in_turn(endpoint, NO_PROJECT, read)
+        return await self._inquiry.ask(endpoint, NO_PROJECT, read)
 
     async def _ask(self, target: Target, read: Read[T]) -> T | Answer:
         try:
             endpoint = self._urls.endpoint(target.region)
         except (NotSendableError, ConfigError) as error:
             return answer_of_exception(error, sent=False)
-        return await self._in_turn(endpoint, target.project_id, read)
-
-    async def _in_turn(self, endpoint: URL, project: str, read: Read[T]) -> T | Answer:
-        """Ask in turn, and again while it may help; not at all where nobody can be reached."""
-        calls = self._calls_to(str(endpoint))
-        failures = 0
-        while True:
-            given_up = self._given_up.get(endpoint)
-            if given_up is not None:
-                return given_up
-            seen = await calls.ask(project, read)
-            if not isinstance(seen, Answer) or seen.outcome not in PASSING:
-                return seen
-            failures += 1
-            if failures == TRIES:
-                if seen.outcome in UNREACHED:
-                    self._given_up[endpoint] = seen
-                return seen
-            await self._clock.sleep(backoff_s(failures, self._rng))
+        return await self._inquiry.ask(endpoint, target.project_id, read)
 
 
 def region_of(name: str) -> str | None:
@@ -365,8 +307,7 @@ def region_of(name: str) -> str | None:
     Source: cloud API notes, section 7.
     """
     region = name.partition("_")[0]
-    is_one = "-" in region and region[-1:].isdigit() and region == region.lower()
-    return region if is_one and region.isascii() else None
+    return region if is_region(region) and "-" in region and region[-1].isdigit() else None
 
 
 def newer_offer(template: PluginTemplate | None, installed: str | None) -> str | None:
@@ -381,24 +322,3 @@ def newer_offer(template: PluginTemplate | None, installed: str | None) -> str |
 
 def _is_absent(trouble: PlaceTrouble) -> bool:
     return not trouble.place.named and trouble.answer.outcome in NOT_THERE
-
-
-async def _all_pages(
-    page: Callable[[str | None], Awaitable[T | Answer]], token_of: Callable[[T], str | None]
-) -> list[T] | Answer:
-    """Follow the tokens to the end; a part of a list is never taken for the whole."""
-    pages: list[T] = []
-    token: str | None = None
-    met: set[str] = set()
-    while True:
-        one = await page(token)
-        if isinstance(one, Answer):
-            return one
-        pages.append(one)
-        token = token_of(one)
-        if token is None:
-            return pages
-        if token in met or len(pages) == PAGES:
-            detail = "the pages of the list have no end"
-            return without_answer(Outcome.UNREADABLE_SUCCESS, sent=True, detail=detail)
-        met.add(token)

@@ -4,6 +4,7 @@ Made when the first job of an endpoint comes, so that a worker of one region ope
 connection pool and runs one limiter.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from anyio.abc import TaskGroup
@@ -22,7 +23,7 @@ from worker.lease import Lease
 from worker.limiter import Limiter
 from worker.modelarts.client import ModelArtsClient
 from worker.modelarts.faults import NotSendableError
-from worker.modelarts.models import plugin_body
+from worker.modelarts.models import patch_body, plugin_body
 from worker.modelarts.outcomes_of_exceptions import answer_of_exception
 from worker.modelarts.urls import Urls
 
@@ -44,11 +45,28 @@ class ModelArtsCloud:
         self, target: Target, wish: PluginWish, *, gate: Gate, timeout_s: float
     ) -> Answer:
         """Send the install or upgrade; *wish* carries the full inputs."""
+        return await self._write(plugin_body, self._client.create, target, wish, gate, timeout_s)
+
+    async def update(
+        self, target: Target, wish: PluginWish, *, gate: Gate, timeout_s: float
+    ) -> Answer:
+        """Change the installed plug-in; NO_SUCH_API where the site has no such call."""
+        return await self._write(patch_body, self._client.update, target, wish, gate, timeout_s)
+
+    async def _write(
+        self,
+        body_of: Callable[..., bytes],
+        call: Callable[..., Awaitable[Answer]],
+        target: Target,
+        wish: PluginWish,
+        gate: Gate,
+        timeout_s: float,
+    ) -> Answer:
         try:
-            body = plugin_body(wish.name, version=wish.version, inputs=wish.inputs)
+            body = body_of(wish.name, version=wish.version, inputs=wish.inputs)
         except NotSendableError as error:
             return answer_of_exception(error, sent=False)
-        return await self._client.create(self._at(target), body, gate=gate, timeout_s=timeout_s)
+        return await call(self._at(target), body, gate=gate, timeout_s=timeout_s)
 
     async def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float

@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-BLANK: Final = "<*>"
+from jobs.catalogue.entries import LOOKED_AT
 
-LOOKED_AT: Final = 2_000
-"""Characters of a text that are read."""
+BLANK: Final = "<*>"
 
 KEPT: Final = 160
 """Characters of the blanked text that are kept.
@@ -32,14 +31,14 @@ _STEPS: Final = tuple(
         r"[a-z][a-z0-9+.-]{0,30}://[^\s,;<>]+",
         r"(?<![\w/])(?=[^\s,;<>]*[a-z])(?=[^\s,;<>]*[.:\d])[\w.:@-]*(?:/[\w.:@%-]+)+",
         rf"\b\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]{_TIME})?|\b\d{{1,2}}:\d{{2}}:\d{{2}}(?:\.\d+)?\b",
-        # IPv4 with its port, IPv6.
-        r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b",
-        r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}\b",
-        # Hexadecimal without a digit in it is rare, and an English word of eight such letters more so.
-        r"\b[0-9a-f]{8,}\b",
         # Names: by how they begin, and by the word before them.
         r"\b(?:pool|project|node|user|domain|network)[-_][\w.-]*\w",
         r"(?:(?<=\bpool )|(?<=\bproject )|(?<=template ))[\w.-]*[-_.][\w.-]*\w",
+        # IPv4 with its port, IPv6.
+        r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b",
+        r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}\b",
+        # Hexadecimal; an English word of eight such letters is rarer than an id without a digit.
+        r"(?<![\w.-])[0-9a-f]{8,}(?![\w-])",
         # Whatever else has a digit in it, but for the names of a few standards.
         r"(?<![\w.-])(?!(?:x509|k8s|ipv4|ipv6|http2|oauth2|sha256)\b)[\w.+-]*\d(?:[\w.-]*\w)?%?",
     )

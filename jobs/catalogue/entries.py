@@ -8,6 +8,10 @@ from types import MappingProxyType
 from typing import Final
 
 
+LOOKED_AT: Final = 2_000
+"""Characters of a message that are read; the cloud's texts are shorter."""
+
+
 class Language(StrEnum):
     """The languages every entry is written in."""
 
@@ -97,7 +101,7 @@ class Entry:
 
     def says(self, message: str) -> bool:
         """Whether *message* is one that this entry is about."""
-        return self.pattern is None or self.pattern.search(message) is not None
+        return self.pattern is None or self.pattern.search(message[:LOOKED_AT]) is not None
 
     def names(self) -> tuple[str, ...]:
         """Return how people write it: ``APIGW.0301``, ``ModelArts.50015001``, ``abnormal``."""

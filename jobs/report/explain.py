@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from jobs.causes import CAUSES
+from jobs.catalogue.entries import Retry
 from jobs.model import Job, JobId, job_name
 from jobs.report.reasons import (
     Evidence,
@@ -19,6 +19,7 @@ from jobs.report.reasons import (
     ago,
     ahead,
     change_words,
+    diagnosis,
     last_trouble,
     surroundings,
     trouble_text,
@@ -131,18 +132,16 @@ def _watching(job: Job, evidence: Evidence) -> Told:
 
 def _failed(job: Job, evidence: Evidence) -> Told:
     headline = f"failed {ago(job.finished_us, evidence.now_us)}."
+    found = diagnosis(job)
+    told = found.text()
     word = job.progress.cause or "not recorded"
-    known = CAUSES.get(word)
-    title = f", {known.title}" if known else ""
-    reasons = [Reason(kind="failed", text=f"Cause: {word}{title}.")]
+    reasons = [Reason(kind="failed", text=f"Cause: {word}, {told.title}.")]
     proof = trouble_text(job)
     if proof is not None:
         reasons.append(Reason(kind="proof", text=f"Seen: {proof}."))
+    reasons.append(Reason(kind="likely", text=f"Likely: {told.likely}."))
     retry = f"plugwave jobs retry {job_name(job.id)}"
-    if known is None:
-        return Told(headline, tuple(reasons), (retry,))
-    reasons.append(Reason(kind="likely", text=f"Likely: {known.likely}."))
-    do = (known.do,) if known.retry == "no" else (known.do, retry)
+    do = (told.do,) if found.retry is Retry.NO else (told.do, retry)
     return Told(headline, tuple(reasons), do)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jobs.catalogue.diagnosis import Diagnosis, diagnose
+from jobs.causes import ABNORMAL
 from jobs.clock import MICROSECONDS, iso
 from jobs.durations import format_duration
 from jobs.model import Job, JobId, WorkerId, job_name
@@ -108,6 +110,19 @@ def trouble_text(job: Job) -> str | None:
         return None
     request = progress.cloud_request_id
     return " ".join(words) + (f", request {request}" if request else "")
+
+
+def diagnosis(job: Job) -> Diagnosis:
+    """Return what the catalogue makes of a job that ended badly."""
+    progress, target = job.progress, job.request.target
+    said = progress.reason if progress.cause == ABNORMAL else progress.detail
+    return diagnose(
+        progress.cause,
+        progress.error_code,
+        progress.http_status,
+        said or "",
+        names=(target.pool_name, target.project_id, job.request.plugin.name),
+    )
 
 
 def surroundings(job: Job, evidence: Evidence) -> tuple[Reason, ...]:

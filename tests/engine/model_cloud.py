@@ -116,6 +116,12 @@ class ModelCloud:
             return Answer(outcome=lost, sent=True)
         return Answer(outcome=Outcome.OK, sent=True, http_status=200)
 
+    async def update(
+        self, target: Target, wish: PluginWish, *, gate: Gate, timeout_s: float
+    ) -> Answer:
+        """Take the change as `create` does."""
+        return await self.create(target, wish, gate=gate, timeout_s=timeout_s)
+
     async def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float
     ) -> PoolRead | Answer:

@@ -1,6 +1,7 @@
-"""Group commit: whoever comes first works for all who wait, and every caller gets its own answer."""
+"""Group commit: whoever comes first works for all who wait, and each gets its own answer."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -78,7 +79,7 @@ async def test_a_group_has_a_limit() -> None:
 
     async with anyio.create_task_group() as group:
         for weight in (4, 4, 4, 50, 1):
-            group.start_soon(lambda weight=weight: queue.run(weight, weight=weight))
+            group.start_soon(partial(queue.run, weight, weight=weight))
 
     assert desk.groups == [[4, 4], [4], [50], [1]]
 

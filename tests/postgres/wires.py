@@ -12,6 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import anyio
 
 COMMIT: Final = b"COMMIT\0"
+READY: Final = b"Z\0\0\0\5I"
+ASKS_FOR_TLS: Final = 80_877_103
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -110,91 +112,92 @@ class Pooler:
     rests on the state of a session breaks here.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, servers: int = 3) -> None:
         parts = urlsplit(dsn)
         self._server = (parts.hostname or "127.0.0.1", parts.port or 5432)
+        self._servers = servers
+        self._greeting = b""
         self._free: deque[Streams] = deque()
         self._lendable = anyio.Semaphore(0)
         self.refused: list[bytes] = []
         """Start-up options that a real pooler refuses."""
         self.lent = 0
 
-    async def open(self, startup: bytes, number: int) -> bytes:
-        """Open server connections on behalf of the first client; return the greeting."""
-        greeting = b""
-        for _ in range(number):
+    async def _open(self, startup: bytes) -> None:
+        """Open the server connections on behalf of the first client."""
+        for _ in range(self._servers):
             reader, writer = await asyncio.open_connection(*self._server)
             writer.write(startup)
             greeting = b""
-            while not greeting.endswith(b"Z\0\0\0\5I"):
+            while not greeting.endswith(READY):
                 greeting += await reader.read(65536)
+            self._greeting = greeting
             self._free.append((reader, writer))
             self._lendable.release()
-        return greeting
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one client's transactions."""
-        length = await reader.readexactly(4)
-        startup = length + await reader.readexactly(int.from_bytes(length, "big") - 4)
-        if int.from_bytes(startup[4:8], "big") == 80877103:  # asks for TLS
-            writer.write(b"N")
-            await self.serve(reader, writer)
-            return
+        startup = await self._startup(reader, writer)
         allowed = {b"user", b"database", b"client_encoding", b"application_name"}
         self.refused += [key for key in startup[8:].split(b"\0")[::2] if key and key not in allowed]
-        greeting = self._greeting = getattr(self, "_greeting", b"") or await self.open(startup, 3)
-        writer.write(greeting)
+        if not self._greeting:
+            await self._open(startup)
+        writer.write(self._greeting)
+        client = _Client(writer)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                await self._transaction(reader, writer)
-        await _ended(writer)
+            async with anyio.create_task_group() as tasks:
+                while (message := await read_message(reader))[:1] != b"X":
+                    if client.server is None:
+                        await self._lendable.acquire()
+                        self.lent += 1
+                        client.server = self._free.popleft()
+                        tasks.start_soon(self._answers, client, client.server)
+                    client.asked += message[:1] in {b"Q", b"S"}
+                    client.server[1].write(message)
+                tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await _ended(writer)
 
-    async def _message(self, reader: asyncio.StreamReader) -> bytes:
-        head = await reader.readexactly(5)
-        return head + await reader.readexactly(int.from_bytes(head[1:], "big") - 4)
-
-    async def _transaction(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        message = await self._message(reader)
-        if message[:1] == b"X":
-            raise asyncio.IncompleteReadError(b"", None)
-        async with self._lendable:
-            self.lent += 1
-            server = self._free.popleft()
-            try:
-                while await self._exchange(message, reader, writer, server):
-                    message = await self._message(reader)
-            finally:
-                self._free.append(server)
-
-    async def _exchange(
-        self,
-        message: bytes,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        server: Streams,
-    ) -> bool:
-        """Pass one request and its answer; say whether the transaction goes on."""
+    async def _startup(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         while True:
-            server[1].write(message)
-            if message[:1] in {b"Q", b"S", b"c", b"f"}:
-                break
-            if message[:1] == b"H":  # flush: answers come without an end
-                break
-            message = await self._message(reader)
+            length = await reader.readexactly(4)
+            startup = length + await reader.readexactly(int.from_bytes(length, "big") - 4)
+            if int.from_bytes(startup[4:8], "big") != ASKS_FOR_TLS:
+                return startup
+            writer.write(b"N")
+
+    async def _answers(self, client: "_Client", server: Streams) -> None:
+        """Pass answers on until the transaction is over, then take the server back."""
         while True:
-            answer = await self._message(server[0])
-            writer.write(answer)
+            answer = await read_message(server[0])
+            client.writer.write(answer)
             if answer[:1] == b"Z":
-                return answer[5:6] != b"I"
-            if answer[:1] == b"G":  # COPY: the data follows
-                return True
+                client.asked -= 1
+                if answer[5:6] == b"I" and client.asked == 0:
+                    client.server = None
+                    self._free.append(server)
+                    self._lendable.release()
+                    return
 
     async def close(self) -> None:
         """Let go of the servers."""
         for _, writer in self._free:
             await _ended(writer)
+
+
+class _Client:
+    """A client of the pooler, and what it has of a server at present."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.server: Streams | None = None
+        self.asked = 0
+
+
+async def read_message(reader: asyncio.StreamReader) -> bytes:
+    """Read one message of the protocol."""
+    head = await reader.readexactly(5)
+    return head + await reader.readexactly(int.from_bytes(head[1:], "big") - 4)
 
 
 @asynccontextmanager

@@ -28,7 +28,12 @@ CREATE TABLE IF NOT EXISTS plugwave.schema_version (
 );
 """
 _DONE: Final = "INSERT INTO plugwave.schema_version VALUES ({version}, {now});"
-_PRESENT: Final = "SELECT to_regclass('plugwave.schema_version') IS NOT NULL"
+# Asked of the tables: what a session remembers of names may be older than the lock it has got.
+_PRESENT: Final = """
+SELECT EXISTS (
+  SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'plugwave' AND c.relname = 'schema_version')
+"""
 _VERSION: Final = "SELECT coalesce(max(version), 0) FROM plugwave.schema_version"
 _SERVER: Final = "SELECT current_setting('server_version_num')::integer"
 

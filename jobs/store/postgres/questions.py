@@ -10,7 +10,7 @@ from jobs.store.postgres.wire import Wire
 T = TypeVar("T")
 Question = Callable[[Wire], Awaitable[T]]
 
-_TOGETHER: Final = "BEGIN READ ONLY"
+_TOGETHER: Final = "BEGIN"  # not read-only: a new worker asks for its number
 _ONE_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
