@@ -144,7 +144,7 @@ _ALL: Final = (
         "breaker.opened",
         "error warning",
         "A credential or endpoint is in trouble: its jobs rest.",
-        "credential endpoint error_code until",
+        "credential endpoint status error_code message request_id until",
     ),
     _event("breaker.closed", "info", "The trouble is over: its jobs go on.", "credential endpoint"),
     _event(

@@ -8,7 +8,7 @@ Abnormal, and in every other case the cause itself is the explanation.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,11 +43,13 @@ class Diagnosis:
         entry: The nearest entry.
         known: Whether the catalogue knows this very failure; else only what kind it is.
         said: The blanked message, where that tells failures apart; else empty.
+        hash: Equal for equal causes: the beginning of a SHA-256 in hex.
     """
 
     entry: Entry
     known: bool
     said: str
+    hash: str
 
     @property
     def retry(self) -> Retry:
@@ -86,7 +88,10 @@ def diagnose(
     entry = (found if fits else base) or unknown_entry()
     known = found is not None or (base is not None and not _says_more(cause, error_code))
     said = blanked(message, names) if entry.open or not known else ""
-    return Diagnosis(entry=entry, known=known, said=said)
+    facts: list[str | None] = [cause, entry.key, said]
+    if not known:
+        facts += [_spelled(error_code), None if http_status is None else str(http_status)]
+    return Diagnosis(entry=entry, known=known, said=said, hash=_hash(facts))
 
 
 def _beyond_the_word(
@@ -119,19 +124,17 @@ def fingerprint(
 ) -> CauseKey:
     """Return what groups a failure with others of its cause; arguments as for `diagnose`."""
     found = diagnose(cause, error_code, http_status, message, names=names)
-    return CauseKey(
-        hash=_hash(found, cause, error_code, http_status), title=found.text().title
-    )
+    return CauseKey(hash=found.hash, title=found.text().title)
 
 
-def _hash(
-    found: Diagnosis, cause: str | None, error_code: str | None, http_status: int | None
-) -> str:
-    """Return the digest; code and status count only where no entry stands for both."""
-    facts = [cause, found.entry.key, found.said]
-    if not found.known:
-        family = None if error_code is None else family_of(error_code)
-        spelled = error_code if family is None else ".".join(family)
-        facts += [spelled and spelled.lower(), http_status and str(http_status)]
+def _spelled(error_code: str | None) -> str | None:
+    """Return a code that has no entry in the one spelling that all gateways share."""
+    if error_code is None:
+        return None
+    family = family_of(error_code)
+    return error_code.lower() if family is None else ".".join(family)
+
+
+def _hash(facts: Sequence[str | None]) -> str:
     canonical = json.dumps(facts, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]

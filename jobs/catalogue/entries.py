@@ -7,7 +7,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-
 LOOKED_AT: Final = 2_000
 """Characters of a message that are read; the cloud's texts are shorter."""
 

@@ -4,12 +4,12 @@ Pure: jobs go in one by one, groups come out.  What is kept grows with the numbe
 and not with the number of jobs, so that a million failures fit into little memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jobs.catalogue.diagnosis import Diagnosis, fingerprint
-from jobs.catalogue.entries import Retry, Text
+from jobs.catalogue.diagnosis import Diagnosis
+from jobs.catalogue.entries import Retry
 from jobs.causes import ABNORMAL
 from jobs.clock import iso
 from jobs.model import Job
@@ -27,12 +27,16 @@ MOST_GROUPS: Final = 500
 """Causes that are told apart; jobs of further ones are counted together."""
 
 
+def ended(job: Job) -> int:
+    """Return when *job* ended; jobs of an old store may lack it, then when it was created."""
+    return job.created_us if job.finished_us is None else job.finished_us
+
+
 @dataclass(slots=True, kw_only=True)
 class Group:
     """The failures of one cause.
 
     Attributes:
-        hash: The fingerprint.
         cause: The word of the record; None when none was recorded.
         found: What the catalogue makes of it.
         states: How many jobs failed, and how many are unresolved.
@@ -43,7 +47,6 @@ class Group:
         seen_pools: All of their pools, at most COUNTED_POOLS.
     """
 
-    hash: str
     cause: str | None
     found: Diagnosis
     first_us: int
@@ -59,9 +62,53 @@ class Group:
         return sum(self.states.values())
 
     @property
-    def text(self) -> Text:
-        """What a person is told."""
-        return self.found.text()
+    def hash(self) -> str:
+        """The fingerprint."""
+        return self.found.hash
+
+    def cloud(self) -> str | None:
+        """Return what the cloud said the last time, in one line; None when it said nothing."""
+        progress = self.last.progress
+        if self.cause == ABNORMAL and progress.reason:
+            return f'phase {progress.phase or "Abnormal"}, reason "{progress.reason}"'
+        return trouble_text(self.last)
+
+    @property
+    def pool_count(self) -> int:
+        """How many different pools there are; COUNTED_POOLS stands for that many or more."""
+        return len(self.seen_pools)
+
+    def retry_command(self) -> str | None:
+        """Return the command that retries these jobs; None when that cannot help."""
+        if self.found.retry is Retry.NO or self.cause is None:
+            return None
+        states = " ".join(f"--state {state}" for state in sorted(self.states))
+        return f"plugwave jobs retry {states} --cause {self.cause}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the group as it appears in JSON."""
+        told, progress = self.found.text(), self.last.progress
+        return {
+            "fingerprint": self.hash,
+            "cause": self.cause,
+            "class": class_of(self.cause),
+            "title": told.title,
+            "known": self.found.known,
+            "retry": self.found.retry.value,
+            "likely": told.likely,
+            "do": told.do,
+            "command": self.retry_command(),
+            "jobs": self.jobs,
+            "states": {state.value: self.states[state] for state in sorted(self.states)},
+            "first_at": iso(self.first_us),
+            "last_at": iso(self.last_us),
+            "pools": self.pool_count,
+            "pool_names": list(self.pools),
+            "http_status": progress.http_status,
+            "error_code": progress.error_code,
+            "cloud_request_id": progress.cloud_request_id,
+            "cloud": self.cloud(),
+        }
 
     def add(self, job: Job) -> None:
         """Count one more job of this cause."""
@@ -89,22 +136,15 @@ class FailureGroups:
     def add(self, job: Job) -> None:
         """Put *job* to the others of its cause."""
         found = diagnosis(job)
-        key = found.key
-        group = self._groups.get(key)
+        group = self._groups.get(found.hash)
         if group is None:
             if len(self._groups) >= MOST_GROUPS:
                 self.left_out += 1
                 return
             at_us = ended(job)
-            group = Group(
-                hash=key,
-                cause=job.progress.cause,
-                found=found,
-                first_us=at_us,
-                last_us=at_us,
-                last=job,
-            )
-            self._groups[key] = group
+            cause = job.progress.cause
+            group = Group(cause=cause, found=found, first_us=at_us, last_us=at_us, last=job)
+            self._groups[found.hash] = group
         group.add(job)
 
     def groups(self) -> Sequence[Group]:

@@ -56,6 +56,7 @@ DEFAULTS: dict[str, object] = {
     "cloud.stale_after": 300.0,
     "cloud.missing_after": 60.0,
     "cloud.abnormal_grace": 30.0,
+    "cloud.breaker": 15.0,
     "cloud.unreachable_after": 60.0,
     "jobs.attempts": 10,
     "worker.name": None,

@@ -14,6 +14,9 @@ from typing import Final
 
 from config.describing import settings_reference
 from config.events import EVENTS
+from jobs.catalogue.entries import RETRY_WORDS, Family, Language
+from jobs.catalogue.entries import Entry as Known
+from jobs.catalogue.reading import entries
 from jobs.causes import CAUSES
 from jobs.outcomes import ROWS
 from jobs.report.results import RESULT_KEYS
@@ -124,12 +127,58 @@ def final_states() -> str:
     return f"Final states: {finals}.\n"
 
 
+ERROR_HEADS: Final = MappingProxyType(
+    {
+        Language.EN: ("Code", "HTTP", "What it is", "Likely", "Do", "Retry"),
+        Language.ZH: ("错误码", "HTTP", "含义", "可能原因", "处理", "重试"),
+    }
+)
+FAMILY_HEADS: Final = MappingProxyType(
+    {
+        Family.MODELARTS: ("ModelArts", "ModelArts"),
+        Family.GATEWAY: ("API gateway APIG / APIGW / APIC", "API 网关 APIG / APIGW / APIC"),
+        Family.CAUSE: ("Causes", "失败原因"),
+        Family.REASON: ("Why a plug-in is Abnormal", "插件 Abnormal 的原因"),
+        Family.OURS: ("Our own codes", "plugwave 错误码"),
+        Family.UNKNOWN: ("Everything else", "其他"),
+    }
+)
+
+
+def error_tables(language: Language) -> str:
+    """Return the whole catalogue in one language, a table for each family."""
+    place = list(Language).index(language)
+    return "\n".join(
+        f"### {heads[place]}\n\n{_error_table(family, language)}"
+        for family, heads in FAMILY_HEADS.items()
+    )
+
+
+def _error_table(family: Family, language: Language) -> str:
+    found = [entry for entry in entries() if entry.family is family]
+    return _table(ERROR_HEADS[language], (_error_row(entry, language) for entry in found))
+
+
+def _error_row(entry: Known, language: Language) -> Sequence[str]:
+    told = entry.texts[language]
+    return (
+        " ".join(f"`{name}`" for name in entry.names()),
+        ", ".join(str(status) for status in entry.statuses),
+        told.title,
+        told.likely,
+        told.do,
+        RETRY_WORDS[language][entry.retry],
+    )
+
+
 PARTS: Final = MappingProxyType[str, Callable[[], str]](
     {
         "decision-table": decision_table,
         "states": state_table,
         "final-states": final_states,
         "causes": cause_table,
+        "errors-en": lambda: error_tables(Language.EN),
+        "errors-zh": lambda: error_tables(Language.ZH),
         "settings": settings_table,
         "commands": command_table,
         "exit-codes": exit_table,

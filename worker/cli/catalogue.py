@@ -50,7 +50,41 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             "List the workers of this queue; leaves with 6 when none is alive.",
             "worker.cli.workers:workers",
         ),
+        "pools": Entry(
+            "Look at the pools of the fleet.",
+            commands=MappingProxyType(
+                {
+                    "list": Entry(
+                        "List the pools of the fleet, and why some cannot take a plug-in now.",
+                        "worker.cli.pools:list_pools",
+                    ),
+                    "show": Entry(
+                        "Show a pool: its plug-ins, what may be installed, its open jobs.",
+                        "worker.cli.pool_show:show",
+                    ),
+                }
+            ),
+        ),
+        "plugins": Entry(
+            "Look at the plug-ins of a pool.",
+            commands=MappingProxyType(
+                {
+                    "list": Entry(
+                        "List the plug-ins of a pool, and the newer versions on offer for it.",
+                        "worker.cli.plugins:list_plugins",
+                    ),
+                    "show": Entry(
+                        "Show a plug-in on a pool: version, inputs, what it runs as, "
+                        "what is on offer.",
+                        "worker.cli.plugins:show",
+                    ),
+                }
+            ),
+        ),
         "why": Entry("Say why a job or pool is where it is.", "worker.cli.why:why"),
+        "failures": Entry(
+            "Group failed and unresolved jobs by cause.", "worker.cli.failures:failures"
+        ),
         "store": Entry(
             "Look after the store.",
             commands=MappingProxyType(
@@ -73,6 +107,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
                 }
             ),
         ),
+        "explain": Entry("Explain an error code or a cause.", "worker.cli.explain:explain"),
         "schema": Entry("Print the JSON Schema of a file format.", "worker.cli.schema:schema"),
         "version": Entry("Print the version.", "worker.cli.version:version"),
     }
@@ -83,7 +118,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         0: "done, or nothing to do",
         1: "unexpected error, a bug",
         2: "wrong usage, or an invalid file or setting",
-        3: "some jobs failed or are unresolved",
+        3: "some jobs failed or are unresolved, or a part could not be read",
         4: "the cloud refused the credential",
         6: "nothing matched",
         7: "conflict: a key was used before with other content",
