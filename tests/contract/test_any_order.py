@@ -193,16 +193,13 @@ class StoreMachine(RuleBasedStateMachine):
     def work(self, number: int, limit: int, moves: int, data: st.DataObject) -> Any:
         """Claim as one of the workers, then make some moves with whatever is in hand.
 
-        A dead worker gets an error instead, and comes back as a new one.
+        A dead worker gets an error first, and comes back as a new one.
         """
-        worker = self.workers[number]
-        if worker in self.heard:
-            got = self._claim(worker, limit)
-        else:
-            got = []
+        if self.workers[number] not in self.heard:
             with pytest.raises(WorkerFencedError):
-                self.do(claim(self.store, worker, limit))
+                self.do(claim(self.store, self.workers[number], limit))
             self.workers[number] = self.do(self._register(ONE))
+        got = self._claim(self.workers[number], limit)
         for _ in range(moves):
             self._move(data)
         return multiple(*got)
@@ -287,17 +284,15 @@ class StoreMachine(RuleBasedStateMachine):
         with pytest.raises(WorkerFencedError):
             self.do(self.store.heartbeat(worker, lease_s=LEASE_S))
 
-    @rule(number=st.integers(0, 1))
-    def leave(self, number: int) -> None:
-        """End a worker's lease by itself."""
-        worker = self.workers[number]
-        self.do(self.store.leave(worker))
-        self.model.lose(worker)
-        self.heard.pop(worker, None)
-
-    @rule(silent_s=st.sampled_from([26, 25, 0]))
-    def rescue(self, silent_s: int) -> None:
-        """After some silence, declare dead whose lease ended longer ago than the grace."""
+    @rule(number=st.integers(0, 1), silent_s=st.sampled_from([None, 0, 25, 26]))
+    def lose(self, number: int, silent_s: int | None) -> None:
+        """End a lease: a worker leaves by itself, or a rescue follows some silence."""
+        if silent_s is None:
+            worker = self.workers[number]
+            self.do(self.store.leave(worker))
+            self.model.lose(worker)
+            self.heard.pop(worker, None)
+            return
         self.clock.advance(silent_s)
         freed = self.do(self._rescue())
         end_us = self.clock.now_us() - round((LEASE_S + GRACE_S) * 1_000_000)

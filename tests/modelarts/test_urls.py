@@ -25,6 +25,16 @@ def test_the_documented_paths_are_built() -> None:
         str(urls.templates(TARGET, "volcano"))
         == f"{root}/plugintemplates?templateName=volcano&poolName=pool-6f5d"
     )
+    one = f"{root}/pools/pool-6f5d/plugins/volcano"
+    assert str(urls.plugin(TARGET, "volcano")) == one
+    assert str(urls.plugin(TARGET, "volcano", detail=True)) == f"{one}?detail=true"
+    assert str(urls.nodes(TARGET)) == f"{root}/pools/pool-6f5d/nodes"
+    assert str(urls.nodes(TARGET, "n2", limit=500)).endswith("/nodes?limit=500&continue=n2")
+    assert str(urls.pools(None, "0a1b", workspace="w1")) == f"{root}/pools?workspaceId=w1"
+    assert (
+        str(urls.driver(None, "0a1b", "gpu-driver"))
+        == "https://cloud.example:8443/v1/0a1b/plugintemplates/gpu-driver"
+    )
 
 
 def test_the_endpoint_comes_from_the_region_unless_configured() -> None:
@@ -102,6 +112,20 @@ def test_no_name_ever_escapes_its_place(project: str, pool: str) -> None:
 
     assert url.raw_path.split("/") == ["", "v2", project, "pools", pool, "plugins"]
     assert (url.scheme, url.raw_host, url.raw_query_string) == ("https", "cloud.example", "")
+
+
+@given(name=st.text(max_size=20))
+def test_no_plug_in_ever_escapes_its_place(name: str) -> None:
+    """The same holds for the name of a plug-in or driver at the end of a path."""
+    urls = Urls("https://cloud.example")
+    try:
+        built = urls.plugin(TARGET, name), urls.driver(None, "0a1b", name)
+    except NotSendableError:
+        return
+
+    assert [url.raw_path.split("/")[-1] for url in built] == [name, name]
+    assert [len(url.raw_path.split("/")) for url in built] == [7, 5]
+    assert {(url.raw_host, url.raw_query_string) for url in built} == {("cloud.example", "")}
 
 
 @given(token=st.text(max_size=50))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 
@@ -31,3 +32,21 @@ async def kill_backends(dsn: str) -> int:
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     return len(await run(dsn, sql))
+
+
+@asynccontextmanager
+async def no_commits(dsn: str) -> AsyncIterator[None]:
+    """Hold every transaction up at its counters, just before its end, with all its locks."""
+    async with admin(dsn) as connection, connection.transaction():
+        await connection.execute("LOCK TABLE plugwave.counts IN SHARE ROW EXCLUSIVE MODE")
+        yield
+
+
+async def waiting(dsn: str, transactions: int) -> None:
+    """Return once that many transactions wait for a lock."""
+    async with admin(dsn) as connection:
+        with anyio.fail_after(5):
+            while True:
+                sql = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+                if await connection.fetchval(sql) >= transactions:
+                    return

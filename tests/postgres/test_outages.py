@@ -11,6 +11,7 @@ from jobs.errors import StoreError
 from jobs.model import Job, Lease, WorkerId
 from jobs.states import JobEvent, JobState
 from jobs.store.postgres import Patience, PostgresStore, open_postgres
+from jobs.store.postgres.wire import Wire
 from jobs.store.protocol import Change
 from tests.builders import a_request
 from tests.contract.steps import (
@@ -28,7 +29,7 @@ from tests.contract.steps import (
 )
 from tests.fakes import FakeClock
 from tests.postgres.server import PrivateServer
-from tests.postgres.steps import kill_backends, run
+from tests.postgres.steps import kill_backends, no_commits, run, waiting
 from tests.postgres.wires import Fault, Line, listening, through
 
 BRIEF = Patience(reconnect_s=0.3, connect_s=0.2)
@@ -88,8 +89,7 @@ async def test_a_commit_that_is_still_on_its_way_is_waited_for(dsn: str, clock: 
 
         async with anyio.create_task_group() as group:
             group.start_soon(move, store, lease, JobEvent.INTENDED)
-            while not await run(dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
-                await anyio.lowlevel.checkpoint()
+            await waiting(dsn, 1)
             line.let_late_through.set()
 
         assert store.looked_up == 1
@@ -221,3 +221,41 @@ async def test_a_cancelled_caller_disturbs_no_other(
     others = states[:cancelled] + states[cancelled + 1 :]
     assert set(others) == {JobState.SENDING}
     await all_is_well(store)
+
+
+@pytest.mark.parametrize("cancelled", [0, 4])
+async def test_a_caller_cancelled_during_the_commit_disturbs_no_other(
+    store: PostgresStore, worker: WorkerId, dsn: str, cancelled: int
+) -> None:
+    """Who leads a group finishes the transaction it has begun, also when it is cancelled."""
+    jobs = await accept(store, *[a_request(f"pool-{n}") for n in range(5)])
+    taken = await claim(store, worker)
+    scopes = [anyio.CancelScope() for _ in taken]
+
+    async def record(scope: anyio.CancelScope, lease: Lease) -> None:
+        with scope:
+            await store.record(Change(lease=lease, event=JobEvent.INTENDED, progress=SENT))
+
+    async with anyio.create_task_group() as group, no_commits(dsn):
+        for scope, (_, lease) in zip(scopes, taken, strict=True):
+            group.start_soon(record, scope, lease)
+        await waiting(dsn, 1)
+        scopes[cancelled].cancel()
+
+    assert [await state_of(store, job) for job in jobs] == [JobState.SENDING] * 5
+    await all_is_well(store)
+
+
+async def test_a_question_whose_connection_broke_is_asked_again(store: PostgresStore) -> None:
+    """A reader does not notice that its connection was ended in the middle."""
+    asked = 0
+
+    async def ask(wire: Wire) -> int:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await wire.value("SELECT pg_terminate_backend(pg_backend_pid())")
+        return int(await wire.value("SELECT 1"))
+
+    assert await store._read(ask) == 1
+    assert asked == 2

@@ -59,7 +59,7 @@ async def test_a_whole_life_by_way_of_a_pooler(
     assert await store.open_jobs() == 0
     await all_is_well(store)
     assert between.refused == []
-    assert between.lent > 100
+    assert between.lent > 50
     await store.close()
 
 

@@ -30,7 +30,7 @@ from tests.contract.steps import (
     state_of,
 )
 from tests.fakes import FakeClock
-from tests.postgres.steps import admin, kill_backends, run
+from tests.postgres.steps import admin, kill_backends, no_commits, run, waiting
 
 GRACE_S = 30.0
 
@@ -95,23 +95,78 @@ async def test_a_burial_waits_for_a_claim_and_frees_what_it_took(
     async def bury() -> None:
         freed.extend(await other.rescue(grace_s=GRACE_S))
 
-    async with anyio.create_task_group() as group:
-        async with admin(dsn) as connection, connection.transaction():
-            await connection.fetch("SELECT 1 FROM plugwave.counts FOR UPDATE")
-            group.start_soon(claim, store, worker)
-            await waiting(dsn, 1)
-            group.start_soon(bury)
-            await waiting(dsn, 2)
+    async with anyio.create_task_group() as group, no_commits(dsn):
+        group.start_soon(claim, store, worker)
+        await waiting(dsn, 1)
+        group.start_soon(bury)
+        await waiting(dsn, 2)
 
     assert freed == jobs
     assert await store.counts() == {JobState.READY: 3}
     await all_is_well(store)
 
 
-async def waiting(dsn: str, transactions: int) -> None:
-    """Return once that many transactions wait for a lock."""
-    while len(await run(dsn, "SELECT 1 FROM pg_locks WHERE NOT granted")) < transactions:
-        await anyio.lowlevel.checkpoint()
+async def test_a_claim_that_saw_what_another_took_looks_again(
+    store: PostgresStore, other: PostgresStore, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a look at the queue and the lock another claim may have ended; nothing is shared."""
+    # A lock that waits stands for one that comes just late enough.
+    monkeypatch.setattr(claiming, "PILES", claiming.PILES.replace(" SKIP LOCKED", ""))
+    jobs = await accept(store, *[a_request(f"pool-{n}") for n in range(4)])
+    one, two = await a_worker(store, ONE), await a_worker(other, TWO)
+    got: list[list[JobId]] = []
+
+    async def take(target: PostgresStore, worker: WorkerId) -> None:
+        got.append(await claimed(target, worker, 2))
+
+    async with anyio.create_task_group() as group, no_commits(dsn):
+        group.start_soon(take, store, one)
+        await waiting(dsn, 1)
+        group.start_soon(take, other, two)
+        await waiting(dsn, 2)
+
+    assert sorted(got) == [jobs[:2], jobs[2:]]
+    await all_is_well(store)
+
+
+async def test_two_processes_that_meet_a_pool_first_make_it_once(
+    store: PostgresStore, other: PostgresStore, dsn: str
+) -> None:
+    """Whoever comes second finds the pool busy, also when neither could see the other."""
+    answers: list[JobId] = []
+
+    async def take_in(target: PostgresStore, key: str) -> None:
+        answers.extend(await accept(target, a_request(key=key)))
+
+    async with anyio.create_task_group() as group, no_commits(dsn):
+        group.start_soon(take_in, store, "1")
+        await waiting(dsn, 1)
+        group.start_soon(take_in, other, "2")
+        await waiting(dsn, 2)
+
+    first, second = sorted(answers, key=lambda job: job)
+    assert {await state_of(store, first), await state_of(store, second)} == {
+        JobState.READY,
+        JobState.WAITING,
+    }
+    await all_is_well(store)
+
+
+async def test_a_job_accepted_while_its_pool_gets_free_is_not_forgotten(
+    store: PostgresStore, other: PostgresStore, dsn: str
+) -> None:
+    """Who queues behind a job at the very moment in which it ends becomes ready."""
+    await accept(store, a_request(key="1"))
+    lease = await bring(store, await a_worker(store), JobState.WATCHING)
+
+    async with anyio.create_task_group() as group, no_commits(dsn):
+        group.start_soon(accept, other, a_request(key="2"))
+        await waiting(dsn, 1)
+        group.start_soon(move, store, lease, JobEvent.SETTLED)
+        await waiting(dsn, 2)
+
+    assert await store.counts() == {JobState.READY: 1, JobState.SUCCEEDED: 1}
+    await all_is_well(store)
 
 
 async def test_a_thousand_jobs_behind_a_busy_pool_cost_a_claim_nothing(

@@ -204,14 +204,31 @@ def test_a_failed_job_tells_cause_proof_likely_reason_and_remedy() -> None:
 
     told = asked(job)
 
-    cause = CAUSES["abnormal"]
     assert told.headline == f"{WHAT} failed 1m ago."
     assert texts(told) == [
-        f"Cause: abnormal, {cause.title}.",
+        "Cause: abnormal, image could not be pulled.",
         'Seen: "ImagePullBackOff".',
-        f"Likely: {cause.likely}.",
+        "Likely: the nodes of these pools cannot reach the image registry of their region.",
     ]
-    assert told.do == (cause.do, "plugwave jobs retry job-1")
+    assert told.do == (
+        "check the network, DNS and proxy from these pools to the image registry",
+        "plugwave jobs retry job-1",
+    )
+
+
+def test_a_failure_is_explained_by_the_clouds_code_and_not_by_its_class() -> None:
+    """The same page as `plugwave explain` of that code."""
+    progress = Progress(
+        cause="unauthenticated",
+        http_status=401,
+        error_code="APIG.0301",
+        detail="verify aksk signature fail",
+    )
+
+    told = asked(a_job(JobState.FAILED, progress=progress))
+
+    assert texts(told)[0] == "Cause: unauthenticated, the signature of the access key was refused."
+    assert told.do[0].startswith("set the secret key anew")
 
 
 def test_a_failure_that_a_retry_cannot_help_proposes_none() -> None:
@@ -222,10 +239,11 @@ def test_a_failure_that_a_retry_cannot_help_proposes_none() -> None:
 
 
 def test_an_unknown_cause_is_told_as_it_stands() -> None:
-    """A word of a newer program is no reason to crash."""
+    """A word of a newer program is no reason to crash, or to guess."""
     told = asked(a_job(JobState.FAILED, progress=Progress(cause="invented-later")))
 
-    assert texts(told) == ["Cause: invented-later."]
+    assert texts(told)[0] == "Cause: invented-later, a failure without a known cause."
+    assert texts(told)[1].startswith("Likely: not in our catalogue yet")
 
 
 def test_a_cancelled_job_names_who_cancelled_it() -> None:

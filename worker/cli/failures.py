@@ -194,10 +194,10 @@ def _when(group: Group, console: Console) -> str:
 
 
 def _pools(group: Group) -> str:
-    names = "  ".join(group.pools)
+    names = ", ".join(group.pools)
     more = group.pool_count - len(group.pools)
     least = "at least " if group.pool_count >= COUNTED_POOLS else ""
-    return f"{names}  and {least}{more} more" if more else names
+    return f"{names} and {least}{more} more" if more else names
 
 
 def _part(label: str, text: str) -> list[str]:

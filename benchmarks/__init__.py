@@ -1,0 +1,1 @@
+"""What plugwave costs beside the requests it makes: ratios, from interleaved rounds."""
