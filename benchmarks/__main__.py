@@ -52,8 +52,10 @@ def rounds(url: str, folder: str) -> dict[str, list[dict[str, float]]]:
 def table(found: dict[str, list[dict[str, float]]]) -> str:
     """Return the figures as Markdown."""
     lines = [
-        "| Work | CPU a request ÷ bare aiohttp | spread | requests a job | CPU µs a request |"
-        " bare µs | jobs/s | RSS MB |",
+        (
+            "| Work | CPU a request ÷ bare aiohttp | spread | requests a job | CPU µs a request |"
+            " bare µs | jobs/s | RSS MB |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     names = {"full": "read, send, look until proven", "post": "send without a read, look"}
@@ -65,7 +67,7 @@ def table(found: dict[str, list[dict[str, float]]]) -> str:
         calls = median(row["calls"] for row in rows) / JOBS
         memory = max(row["rss_mb"] for row in rows)
         lines.append(
-            f"| {names[mode]} | **{median(ratios):.2f}** | {ratios[0]:.2f}–{ratios[-1]:.2f} |"
+            f"| {names[mode]} | **{median(ratios):.2f}** | {ratios[0]:.2f} to {ratios[-1]:.2f} |"
             f" {calls:.1f} | {mine:.0f} | {bare:.0f} | {rate:.0f} | {memory:.0f} |"
         )
     return "\n".join(lines) + "\n"
@@ -87,7 +89,8 @@ def main() -> None:
         "# Results\n\n"
         f"{JOBS} jobs, SQLite store, one worker process, uvloop, Python "
         f"{platform.python_version()}, {ROUNDS} interleaved rounds, one core.\n"
-        "The bare loop makes the same number of the same requests and parses each answer.  The worker's CPU includes\n"
+        "The bare loop makes the same number of the same requests and parses each\n"
+        "answer.  The worker's CPU includes\n"
         "the store's threads, claims, intents, history, logs and its start.  `make bench` makes\n"
         "this page.\n\n" + table(found)
     )

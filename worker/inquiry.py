@@ -7,7 +7,7 @@ projects do not each wait for it.
 
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import anyio
 from yarl import URL
@@ -15,7 +15,6 @@ from yarl import URL
 from jobs.clock import Clock
 from jobs.outcomes import Answer, Outcome
 from jobs.retries import backoff_s
-from worker.calls import Calls
 from worker.cloud import Gate
 from worker.modelarts.outcomes_of_exceptions import without_answer
 
@@ -54,14 +53,22 @@ PASSING: Final = frozenset(
 """Outcomes of a read that may be gone when it is made again; timeouts have cost enough."""
 
 
+class Turns(Protocol):
+    """What lets one request after the other through; see `worker.calls.Calls`."""
+
+    async def ask(self, project: str, read: Read[T]) -> T | Answer:
+        """Make the request when it is its turn."""
+        ...
+
+
 class Inquiry:
     """Asks every endpoint as one credential."""
 
     def __init__(
-        self, calls_to: Callable[[str], Calls], *, clock: Clock, rng: random.Random
+        self, turns_of: Callable[[str], Turns], *, clock: Clock, rng: random.Random
     ) -> None:
         """Take what gives the turns of an endpoint."""
-        self._calls_to = calls_to
+        self._turns_of = turns_of
         self._clock = clock
         self._rng = rng
         self._given_up: dict[URL, Answer] = {}
@@ -74,10 +81,10 @@ class Inquiry:
             project: Whose turn it takes.
             read: The request.
         """
-        calls = self._calls_to(str(endpoint))
+        turns = self._turns_of(str(endpoint))
         failures = 0
         while endpoint not in self._given_up:
-            seen = await calls.ask(project, read)
+            seen = await turns.ask(project, read)
             if not isinstance(seen, Answer):
                 return seen
             failures += 1

@@ -144,7 +144,7 @@ def test_every_text_of_0301_has_an_entry_of_its_own(phrase: str, fault: AuthFaul
         (
             429,
             "APIG.0308",
-            "The throttling threshold has been reached: policy ip over ratelimit,limit:9,time:1 day",
+            "The throttling threshold has been reached: policy ip,limit:9,time:1 day",
         ),
         (429, "APIG.0308", "daily quota policy, limit:10,time:1 day"),
     ],

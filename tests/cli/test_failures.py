@@ -3,15 +3,19 @@
 import re
 from typing import Any
 
+import anyio
 import pytest
 
+from jobs.clock import MICROSECONDS, SystemClock
 from jobs.model import Job, JobId, Progress, WorkerId
 from jobs.report import failures as grouping
 from jobs.report.failures import FailureGroups
 from jobs.states import JobEvent, JobState
 from jobs.store.protocol import Change, Store
+from jobs.store.sqlite import open_sqlite
 from tests.builders import NOON_US, a_job, a_request
 from tests.cli.running import A_WORKER, Cli, claim_all
+from tests.fakes import FakeClock
 from worker.cli.printing import cells
 
 PULL = {
@@ -74,8 +78,10 @@ def test_failures_are_grouped_by_cause_with_the_largest_first(cli: Cli) -> None:
         "",
         "C2  the caller is not allowed to use this API   1 job   worth a retry after a fix",
         "    When    T",
-        '    Cloud   HTTP 403 APIGW.0302 "The IAM user is not allowed to access the API", request',
-        "            9c1f",
+        (
+            '    Cloud   HTTP 403 APIGW.0302 "The IAM user is not allowed to access the API", '
+            "request 9c1f"
+        ),
         "    Likely  the user or app lacks the right to manage plug-ins in this project",
         "    Pools   pool-ap3-007",
         "    Do      have an administrator grant the ModelArts pool rights in this project, then",
@@ -182,6 +188,33 @@ def test_only_one_source_can_be_asked_for(cli: Cli) -> None:
     (one,) = cli("failures", "--source", "cron", "-o", "json").document["causes"]
 
     assert one["pool_names"] == ["pool-a"]
+
+
+def test_since_asks_when_jobs_ended_and_not_when_they_were_queued(cli: Cli) -> None:
+    """What failed tonight counts, also when it was queued last week."""
+    two_days_ago = FakeClock(SystemClock().now_us() - 2 * 86_400 * MICROSECONDS)
+    requests = [a_request("pool-old"), a_request("pool-late")]
+
+    async def queue_both_and_fail_one() -> None:
+        store = await open_sqlite(cli.store_path, two_days_ago)
+        await store.enqueue(requests)
+        worker = await store.register(A_WORKER, lease_s=20)
+        ((_, lease),) = await store.claim(worker, limit=1, deadline_s=60)
+        progress = Progress(cause="not-found", http_status=404)
+        await store.record(Change(lease=lease, event=JobEvent.REFUSED, progress=progress))
+        await store.leave(worker)
+        await store.close()
+
+    anyio.run(queue_both_and_fail_one)
+    cli.end(JobEvent.REFUSED, cause="not-found", http_status=404)
+
+    def pools(*since: str) -> list[str]:
+        (one,) = cli("failures", "-o", "json", *since).document["causes"]
+        return list(one["pool_names"])
+
+    assert pools() == ["pool-old", "pool-late"]
+    assert pools("--since", "72h") == ["pool-old", "pool-late"]
+    assert pools("--since", "1h") == ["pool-late"]
 
 
 def test_unresolved_jobs_are_counted_with_their_own_word(cli: Cli) -> None:

@@ -3,23 +3,22 @@
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 
-from jobs.errors import BadRequestError
-from jobs.model import WorkerId
+from jobs.errors import BadRequestError, IllegalTransitionError, LeaseLostError, StoreError
+from jobs.model import JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.postgres import PostgresStore
 from tests.builders import a_request, digest
 from tests.contract.steps import (
     SENT,
-    a_worker,
     accept,
     all_is_well,
     bring,
     claim,
     claimed,
     move,
-    place_of,
 )
 from tests.postgres.steps import admin, run
 
@@ -162,14 +161,48 @@ async def test_what_postgresql_cannot_hold_is_refused(
     await all_is_well(store)
 
 
-async def test_text_that_a_cloud_made_up_does_no_harm(
+async def test_what_a_process_remembers_is_never_trusted(
     store: PostgresStore, worker: WorkerId
 ) -> None:
-    """One answer that cannot be written fails alone; the others of its group are recorded."""
-    jobs = await accept(store, *[a_request(f"pool-{n}") for n in range(3)])
-    await claim(store, worker)
-    two = await a_worker(store)
-    assert two != worker
+    """A memory that is out of date saves no question; it cannot write what the row forbids."""
+    await accept(store)
+    lease = await bring(store, worker, JobState.CHECKING)
+    held = store._transactions._memory.held[lease.job]
+    ahead = replace(lease, fence=lease.fence + 1)
 
-    for job in jobs:
-        assert (await place_of(store, job))[0] is JobState.CHECKING
+    held.state = JobState.SENDING
+    with pytest.raises(IllegalTransitionError):
+        await move(store, lease, JobEvent.ACCEPTED)
+    store._transactions._memory.held[lease.job] = replace(held, fence=ahead.fence)
+    with pytest.raises(LeaseLostError):
+        await move(store, ahead, JobEvent.INTENDED)
+
+    assert (await move(store, lease, JobEvent.INTENDED)).state is JobState.SENDING
+
+
+async def test_text_that_cannot_be_written_fails_alone(
+    store: PostgresStore, worker: WorkerId
+) -> None:
+    """One answer with a NUL in its request id is refused; the others of its group are recorded."""
+    await accept(store, *[a_request(f"pool-{n}") for n in range(5)])
+    leases = [lease for _, lease in await claim(store, worker)]
+    for lease in leases:
+        await move(store, lease, JobEvent.INTENDED)
+    refused: list[JobId] = []
+
+    async def answer(lease: Lease) -> None:
+        text = "a\0b" if lease == leases[2] else "ab"
+        try:
+            await move(
+                store, lease, JobEvent.ACCEPTED, progress=replace(SENT, cloud_request_id=text)
+            )
+        except StoreError:
+            refused.append(lease.job)
+
+    async with anyio.create_task_group() as group:
+        for lease in leases:
+            group.start_soon(answer, lease)
+
+    assert refused == [leases[2].job]
+    assert await store.counts() == {JobState.WATCHING: 4, JobState.SENDING: 1}
+    await all_is_well(store)

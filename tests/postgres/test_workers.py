@@ -133,6 +133,7 @@ async def test_two_processes_that_meet_a_pool_first_make_it_once(
     store: PostgresStore, other: PostgresStore, dsn: str
 ) -> None:
     """Whoever comes second finds the pool busy, also when neither could see the other."""
+    await accept(store, a_request("elsewhere"))
     answers: list[JobId] = []
 
     async def take_in(target: PostgresStore, key: str) -> None:

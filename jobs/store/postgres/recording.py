@@ -154,10 +154,13 @@ async def _record_round(transaction: Transaction, calls: Sequence[Call]) -> list
     if freeing:
         await lock_pools_of(transaction, freeing)
     # First by what is remembered, which is nearly always right and spares a look.
-    outcomes = await _try(transaction, calls, transaction.memory.held)
-    doubtful = [call for call in calls if not isinstance(outcomes.get(call.lease.job), Job)]
+    first = await _try(transaction, calls, transaction.memory.held)
+    outcomes: dict[int, Job | Exception] = {
+        job: told for job, told in first.items() if isinstance(told, Job)
+    }
+    doubtful = [call for call in calls if call.lease.job not in outcomes]
     if doubtful:
-        outcomes.update(await _try(transaction, doubtful, await _locked(transaction, doubtful)))
+        outcomes |= await _try(transaction, doubtful, await _locked(transaction, doubtful))
     return [outcomes.get(call.lease.job) or lease_lost(call.lease) for call in calls]
 
 
