@@ -112,7 +112,7 @@ async def in_order(
             found[number] = await answer(question)
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(50):
+        for _ in range(at_once):
             tasks.start_soon(take)
     return [found[number] for number in sorted(found)]
 

@@ -81,7 +81,7 @@ class Entry:
         family: Who speaks.
         codes: Digits of a cloud code, a cause, a word of Kubernetes, or one of our codes.
         statuses: HTTP statuses it comes with; empty where none is stated.
-        pattern: Which messages it is about; None for all that no other entry takes.
+        pattern: Which messages it is about, in lower case; None for all that no other takes.
         cause_class: The class of `jobs.outcomes` and `jobs.causes`.
         retry: Whether asking again can help.
         open: The message says more than the code, so it tells failures apart.
@@ -100,7 +100,9 @@ class Entry:
 
     def says(self, message: str) -> bool:
         """Whether *message* is one that this entry is about."""
-        return self.pattern is None or self.pattern.search(message[:LOOKED_AT]) is not None
+        # Searching a lowered text is several times faster than ignoring case in the pattern.
+        lowered = message[:LOOKED_AT].lower()
+        return self.pattern is None or self.pattern.search(lowered) is not None
 
     def names(self) -> tuple[str, ...]:
         """Return how people write it: ``APIGW.0301``, ``ModelArts.50015001``, ``abnormal``."""

@@ -10,7 +10,7 @@ Source: cloud API notes, section 5.
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -55,6 +55,7 @@ def cause_entry(word: str, message: str = "") -> Entry | None:
     return _first(_by_code().get((Family.CAUSE, word), ()), message)
 
 
+@lru_cache(maxsize=1024)  # a fleet that fails, fails in a few ways
 def reason_entry(reason: str) -> Entry | None:
     """Return why a plug-in is Abnormal, by the text that the cloud gives as the reason."""
     return _first((entry for entry in entries() if entry.family is Family.REASON), reason)

@@ -6,7 +6,7 @@ A file names its family at the top and then has one table for each entry:
     key = "gateway-0301-signature"
     codes = ["0301"]
     http = [401]
-    says = 'verify aksk signature fail'    a regular expression, where the text decides
+    says = 'verify aksk signature fail'    where the text decides: a lower-case pattern
     class = "auth"
     retry = "after-fix"
     open = true                            the message tells failures apart
@@ -65,7 +65,7 @@ def _entry(family: Family, table: Mapping[str, Any]) -> Entry:
         family=family,
         codes=tuple(table["codes"]),
         statuses=tuple(table.get("http", ())),
-        pattern=None if says is None else re.compile(says, re.IGNORECASE),
+        pattern=None if says is None else re.compile(says),
         cause_class=table["class"],
         retry=Retry(table["retry"]),
         open=table.get("open", False),

@@ -65,6 +65,13 @@ def test_an_entry_says_what_to_mend_and_not_to_retry(entry: Entry) -> None:
     assert entry.cause_class in {cause.cause_class for cause in CAUSES.values()} | {"bug", "other"}
 
 
+@each_entry
+def test_a_pattern_is_written_in_lower_case(entry: Entry) -> None:
+    """Messages are lowered before they are searched, so a capital would never be found."""
+    if entry.pattern is not None:
+        assert entry.pattern.pattern == entry.pattern.pattern.lower()
+
+
 def test_no_key_is_given_out_twice() -> None:
     """Fingerprints are made from keys, so a key means one thing."""
     repeated = {key: n for key, n in Counter(entry.key for entry in entries()).items() if n > 1}
@@ -306,6 +313,12 @@ def test_an_abnormal_plugin_is_explained_by_its_reason(reason: str, key: str) ->
 
     assert entry is not None
     assert entry.key == key
+
+
+@pytest.mark.parametrize("evil", ["image ", "fail ", "node ", "port ", "secret ", "template "])
+def test_hostile_text_is_searched_in_no_time(evil: str) -> None:
+    """No reason text makes the search slow; a slow one would run into the test's time limit."""
+    assert reason_entry(evil * 20_000) is None
 
 
 def test_a_reason_nobody_knows_has_no_entry() -> None:

@@ -141,8 +141,8 @@ def test_an_unknown_text_is_told_as_unknown(cli: Cli) -> None:
 
 def test_many_pools_are_counted_and_five_are_named(cli: Cli) -> None:
     """A cause with a thousand pools stays readable."""
-    for number in range(7):
-        fail_pull(cli, f"pool-{number}")
+    cli.add(*(a_request(f"pool-{number}") for number in range(7)))
+    cli.end(JobEvent.REFUSED, **PULL, reason="ImagePullBackOff")
     fail_pull(cli, "pool-0")
 
     ran = cli("failures")

@@ -7,6 +7,9 @@ from typing import Any
 import anyio
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
+from jobs.clock import SystemClock
+from jobs.store.postgres import Patience, PostgresStore, open_postgres
+
 
 @asynccontextmanager
 async def admin(dsn: str) -> AsyncIterator[Any]:
@@ -50,3 +53,13 @@ async def waiting(dsn: str, transactions: int) -> None:
                 sql = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
                 if await connection.fetchval(sql) >= transactions:
                     return
+
+
+@asynccontextmanager
+async def opened(dsn: str, patience: Patience | None = None) -> AsyncIterator[PostgresStore]:
+    """A process on the database's own time."""
+    store = await open_postgres(dsn, SystemClock(), patience=patience)
+    try:
+        yield store
+    finally:
+        await store.close()

@@ -246,6 +246,15 @@ async def test_a_caller_cancelled_during_the_commit_disturbs_no_other(
     await all_is_well(store)
 
 
+async def test_a_cancelled_question_leaves_the_store_usable(store: PostgresStore) -> None:
+    """Who stops waiting for an answer does not spoil the connection for the next one."""
+    for _ in range(6):
+        with anyio.move_on_after(0.01):
+            await store._read(lambda wire: wire.value("SELECT pg_sleep(10)"))
+
+    assert await store.counts() == {}
+
+
 async def test_a_question_whose_connection_broke_is_asked_again(store: PostgresStore) -> None:
     """A reader does not notice that its connection was ended in the middle."""
     asked = 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.store.postgres import PostgresStore, claiming, intake, pools, reading
+from jobs.store.postgres import PostgresStore, claiming, intake, pools, reading, recording
 from tests.builders import PROJECT, a_request
 from tests.contract.steps import a_worker, accept, claim
 from tests.postgres.steps import admin
@@ -18,6 +18,9 @@ STATEMENTS = [
     (pools._FREE, "jobs_behind", ([1], [1])),
     (reading.NEXT_DUE, "jobs_due", ()),
     (reading.POOL_JOBS, "jobs_open", (PROJECT, "", "pool-a")),
+    (claiming._JOBS, "jobs_pkey", ([1],)),
+    (claiming._TAKE, "jobs_pkey", (1, [1], [3], [1], [1], [1])),
+    (recording.MOVE, "jobs_pkey", (*([1] for _ in range(10)), ["{}"])),
     (intake.EQUAL_OPEN_JOBS, "jobs_open", ([1], [1], [b"x"])),
 ]
 

@@ -3,7 +3,7 @@
 Reading order: `store` (the methods), `transactions` (retry, and what became of a lost COMMIT),
 `grouping` (group commit), `transaction` (what a call may do), then the duties: `intake`,
 `pools`, `claiming`, `recording`, `workers`, `buckets`, `reading`, `checking`.  `address`,
-`wire`, `troubles`, `connections` and `presence` are about the server and the way to it;
+`wire`, `troubles`, `connections`, `presence` and `judging` are about the server and who lives;
 ``migrations/`` is the schema.
 
 Only this package imports asyncpg.

@@ -53,7 +53,9 @@ class Patience:
 
 
 def backoff_s(tries: int, rng: random.Random) -> float:
-    """Return the wait after that many tries that failed, counting from 1 (full jitter)."""
+    """Return the wait after that many tries that failed (full jitter); none after none."""
+    if tries == 0:
+        return 0.0
     return rng.uniform(0.0, min(BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(tries, 10)))
 
 

@@ -34,6 +34,7 @@ from jobs.store.postgres import (
 from jobs.store.postgres.connections import Connections, Patience
 from jobs.store.postgres.grouping import Grouped
 from jobs.store.postgres.hints import Hints
+from jobs.store.postgres.judging import Judge
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
 from jobs.store.postgres.reading import EventCursor
@@ -81,8 +82,7 @@ class PostgresStore:
         self._intake: Grouped[intake.Batch, Sequence[Enqueued]] = Grouped(
             self._in_groups(intake.enqueue), most=MOST_REQUESTS
         )
-        self._unlocked: dict[WorkerId, float] = {}
-        """Since when workers were seen without their lock."""
+        self._judge = Judge(self._presence, connections.patience, connections.clock)
         self._calls = 0
         self._idle = anyio.Event()
         self._closed = False
@@ -205,38 +205,14 @@ class PostgresStore:
         await self._presence.mend()
         grace_us = seconds_to_us(grace_s)
         freed: list[JobId] = []
-        for worker, proven in await self._suspects(grace_us):
+        look = partial(self._judge.suspects, grace_us=grace_us, fixed=self._fixed)
+        for worker, proven in self._judge.verdicts(await self._read(look)):
             within_us = None if proven else grace_us
             bury = partial(workers.bury, worker=worker, unless_alive_within_us=within_us)
             jobs = await self._write(bury)
             if jobs is not None:
                 freed += jobs
         return freed
-
-    async def _suspects(self, grace_us: int) -> list[tuple[WorkerId, bool]]:
-        """Return workers that look dead, each with whether that is proven."""
-        patience, now = self._connections.patience, self._connections.clock.monotonic()
-        look = partial(
-            workers.suspects,
-            fixed=self._fixed,
-            grace_us=grace_us,
-            judge=self._presence.may_judge(),
-            trust_after_s=patience.trust_after_s,
-        )
-        found = [
-            (worker, overdue, unlocked and not self._presence.is_ours(worker))
-            for worker, overdue, unlocked in await self._read(look)
-        ]
-        self._unlocked = {
-            worker: self._unlocked.get(worker, now) for worker, _, unlocked in found if unlocked
-        }
-        since = {worker: now - at for worker, at in self._unlocked.items()}
-        proven = {worker for worker, s in since.items() if s >= patience.confirm_death_s}
-        return [
-            (worker, worker in proven)
-            for worker, overdue, _ in found
-            if overdue or worker in proven
-        ]
 
     async def claim(
         self, worker: WorkerId, *, limit: int, deadline_s: float

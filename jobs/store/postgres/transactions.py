@@ -166,7 +166,10 @@ class Transactions:
         clock, patience = self._connections.clock, self._connections.patience
         until = clock.monotonic() + patience.reconnect_s
         last: int | None = None
+        tries = 0
         while last is None:
+            await self._connections.pause(tries)
+            tries += 1
             try:
                 async with self._connections.lent(until=until) as wire:
                     await wire.rows(_MAKE_VOID, writer, number)

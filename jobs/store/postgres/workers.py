@@ -2,15 +2,14 @@
 
 from typing import Final
 
-from jobs.clock import Clock, seconds_to_us
+from jobs.clock import seconds_to_us
 from jobs.errors import WorkerFencedError
 from jobs.model import JobId, WorkerId
 from jobs.states import JobEvent, JobState, next_state
 from jobs.store.postgres import lines
-from jobs.store.postgres.presence import FREE
 from jobs.store.postgres.recording import CLOSE_ATTEMPTS
-from jobs.store.postgres.transaction import NOW, Transaction, columns
-from jobs.store.postgres.wire import Row, Wire
+from jobs.store.postgres.transaction import Transaction, columns
+from jobs.store.postgres.wire import Row
 from jobs.store.protocol import WorkerInfo
 from jobs.store.schema import STATE_CODES, STATES, json_text
 
@@ -26,11 +25,6 @@ _HEARTBEAT: Final = """
 UPDATE plugwave.workers SET heartbeat_us = $2, lease_until_us = $3
  WHERE id = $1 AND dead_us IS NULL RETURNING id
 """
-_ALIVE: Final = f"""
-SELECT w.id, w.lease_until_us + $1 < coalesce($2::bigint, {NOW}), $3 AND w.has_lock AND {FREE},
-       {NOW} - (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
-  FROM plugwave.workers w WHERE w.dead_us IS NULL ORDER BY w.id
-"""  # noqa: S608 - made of constants only
 _LEASE: Final = """
 SELECT lease_until_us FROM plugwave.workers WHERE id = $1 AND dead_us IS NULL FOR UPDATE
 """
@@ -72,28 +66,6 @@ async def heartbeat(transaction: Transaction, worker: WorkerId, lease_s: float) 
     until_us = now_us + seconds_to_us(lease_s)
     if await transaction.wire.row(_HEARTBEAT, worker, now_us, until_us) is None:
         raise WorkerFencedError(f"worker {worker} was declared dead", worker=worker)
-
-
-async def suspects(
-    wire: Wire, fixed: Clock | None, *, grace_us: int, judge: bool, trust_after_s: float
-) -> list[tuple[WorkerId, bool, bool]]:
-    """Return the workers that look dead: whether the lease has ended, whether the lock is free.
-
-    Args:
-        wire: Where to ask.
-        fixed: The store's time in tests; None for the database's.
-        grace_us: How long after the end of its lease a worker is left alone.
-        judge: Whether free locks may be looked at.
-        trust_after_s: They prove nothing for so long after the server's start.
-    """
-    fixed_us = None if fixed is None else fixed.now_us()
-    found = []
-    trust_after_us = seconds_to_us(trust_after_s)
-    for worker, overdue, free, server_age_us in await wire.rows(_ALIVE, grace_us, fixed_us, judge):
-        unlocked = bool(free) and server_age_us >= trust_after_us
-        if overdue or unlocked:
-            found.append((WorkerId(worker), overdue, unlocked))
-    return found
 
 
 async def bury(
