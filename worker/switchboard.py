@@ -167,7 +167,7 @@ class Switchboard:
         cloud: Cloud = ModelArtsCloud(self._account.client, endpoint, settings.region)
         own = settings.rate_per_project
         limiter = Limiter(
-            f"{id(self)}|{endpoint}",
+            f"{self._account.credential}|{endpoint}",
             Pace(limit=limit_of(settings.rate), jitter_s=settings.jitter, burst=settings.burst),
             store=self._store,
             clock=self._counts.troubles.clock,

@@ -55,8 +55,13 @@ class AddressType(click.ParamType[tuple[str, int]]):
     help="Write one job request for each pool to this file, ready for enqueue.",
 )
 @click.option("--plugin", default="volcano", show_default=True, help="Plug-in of those jobs.")
-@click.option("--version", "plugin_version", help="Its version; the newest without it.")
-@click.option("--keys", help="What the idempotency keys of those jobs begin with.")
+@click.option("--version", "plugin_version", help="Its version; the newest one offered without it.")
+@click.option(
+    "--keys",
+    default="sim",
+    show_default=True,
+    help="What the idempotency keys of those jobs begin with; empty for jobs without keys.",
+)
 @simulator_options
 @click.pass_obj
 def simulate(choices: Choices, /, **wanted: Any) -> None:  # noqa: ANN401 - click's values, by name
@@ -178,4 +183,4 @@ def _requests(
             "region": options.region,
             "plugin": plugin,
         }
-        yield as_json(job if keys is None else {**job, "idempotency_key": f"{keys}-{number}"})
+        yield as_json(job if not keys else {**job, "idempotency_key": f"{keys}-{number}"})
