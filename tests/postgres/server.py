@@ -78,7 +78,21 @@ def _short_folder() -> Path:
     """
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30
-    return Path(tempfile.mkdtemp(prefix="pg-", dir=memory if roomy else None))
+    place = memory if roomy else Path(tempfile.gettempdir())
+    for left in place.glob("pwpg-*-*"):  # a killed run cannot tidy up
+        if not _lives(int(left.name.split("-")[1])):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"pwpg-{os.getpid()}-", dir=place))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class PrivateServer:

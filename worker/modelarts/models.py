@@ -212,6 +212,8 @@ def read_patched(answer: Document, name: str) -> Plugin:
     if not template:
         raise UnreadableError("spec.template is not there")
     plugin = read_plugin({**answer, "spec": {"template": {"name": name, **template}}})
+    if plugin.template_name != name:
+        raise UnreadableError("it names another plug-in")
     return plugin
 
 
