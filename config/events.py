@@ -163,6 +163,12 @@ _ALL: Final = (
         "store.migrated", "info", "The store's tables were brought up to date.", "engine schema"
     ),
     _event(
+        "store.rollback_failed",
+        "debug",
+        "A transaction could not be undone by us; the database undoes it when it ends the session.",
+        "error",
+    ),
+    _event(
         "store.trouble",
         "warning error",
         "The store said no; what was accepted is untouched.",

@@ -40,6 +40,10 @@ class SystemClock:
     def __init__(self) -> None:
         self._offset_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
 
+    def anchor(self, now_us: int) -> None:
+        """Take *now_us* as the present instant: the time of a store that others share."""
+        self._offset_us = now_us - time.monotonic_ns() // 1000
+
     def now_us(self) -> int:
         """Return microseconds since 1970 (UTC)."""
         return time.monotonic_ns() // 1000 + self._offset_us

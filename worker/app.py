@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 import platformdirs
 
+from config.addresses import StoreEngine
 from config.settings import Auth, CloudSettings, ReadFirst, Settings
 from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules, UpgradeCall
@@ -126,7 +127,7 @@ class Work:
         self._settings = settings
         self._slots = slots or settings.worker.slots
         self._until_empty = until_empty
-        self._clock: Clock = SystemClock()
+        self._clock = SystemClock()
         self._identity = authorizer_of(settings.cloud)
         self._troubles = Troubles(self._clock)
         self._counts = CallCounts(self._troubles)
@@ -166,6 +167,9 @@ class Work:
             with anyio.CancelScope() as scope:
                 self._scope = scope
                 async with opened_store(self._settings.store, self._clock) as store:
+                    if self._settings.store.engine is not StoreEngine.SQLITE:
+                        # Leases, send times and settle times are the store's: so is our clock.
+                        self._clock.anchor(await store.now_us())
                     await self._run(store)
         except BaseExceptionGroup as group:
             raise _first_of(group) from None

@@ -235,6 +235,23 @@ def test_a_refused_credential_is_4_and_not_shown(
     assert len(cloud.journal.entries()) == 1
 
 
+def test_a_token_is_not_shown_to_regions_it_is_not_for(
+    cli: Cli, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked of another region the cloud would call it ended, and every worker would stop."""
+    cloud = start(StaticToken(["right-token"]))
+    monkeypatch.setenv("PLUGWAVE_CLOUD__AUTH", "token")
+    monkeypatch.setenv("PLUGWAVE_CLOUD__TOKEN", "right-token")
+
+    anywhere = cli("pools", "list")
+    asked = [entry["path"] for entry in cloud.journal.entries()]
+
+    assert anywhere.code == 2
+    assert "--region R" in anywhere.err
+    assert asked == ["/v3/auth/projects"]
+    assert len(cli("pools", "list", "--region", "cn-north-4", "-o", "name").lines) == 3
+
+
 def test_the_project_may_be_in_the_profile(cli: Cli, start: Start) -> None:
     """Who works as one account every day does not name its project every time."""
     cloud = start(projects=2)

@@ -2,6 +2,7 @@
 
 import anyio
 import anyio.lowlevel
+import pytest
 
 from jobs.model import WorkerId
 from jobs.states import JobEvent
@@ -28,6 +29,7 @@ async def test_a_hint_travels_at_once(dsn: str) -> None:
         assert not before
 
 
+@pytest.mark.slow
 async def test_hints_are_few_and_the_last_one_is_sent_late(dsn: str) -> None:
     """Many commits in a row are one NOTIFY; what was held back goes out when the store closes."""
     deaf = Patience(poll_s=3600.0, hint_every_s=3600.0)
@@ -87,6 +89,7 @@ async def test_a_reader_of_all_events_misses_none(store: PostgresStore, dsn: str
     assert rest == []
 
 
+@pytest.mark.slow
 async def test_a_reader_sees_every_event_of_a_busy_store_once(
     store: PostgresStore, other: PostgresStore
 ) -> None:

@@ -36,6 +36,7 @@ BRIEF = Patience(reconnect_s=0.3, connect_s=0.2)
 LASTING = Patience(reconnect_s=20.0)
 
 
+@pytest.mark.slow
 async def test_a_killed_connection_costs_a_call_nothing(
     store: PostgresStore, worker: WorkerId, dsn: str
 ) -> None:
@@ -98,6 +99,7 @@ async def test_a_commit_that_is_still_on_its_way_is_waited_for(dsn: str, clock: 
         await store.close()
 
 
+@pytest.mark.slow
 async def test_a_line_that_keeps_breaking_repeats_nothing(dsn: str, clock: FakeClock) -> None:
     """Fifty moves over a line that breaks at every third commit: each is in the history once."""
     line = Line(dsn)
@@ -161,6 +163,7 @@ def _start_soon(server: PrivateServer) -> None:
     server.start(tied=False)
 
 
+@pytest.mark.slow
 async def test_a_server_that_stays_away_is_an_error_that_names_it(
     dsn: str, clock: FakeClock
 ) -> None:

@@ -27,6 +27,7 @@ async def pooler(dsn: str) -> AsyncIterator[tuple[Pooler, str]]:
         yield between, through(dsn, port) + "?pooler=1"
 
 
+@pytest.mark.slow
 async def test_a_whole_life_by_way_of_a_pooler(
     pooler: tuple[Pooler, str], clock: FakeClock
 ) -> None:

@@ -24,6 +24,7 @@ async def bare(dsn: str) -> AsyncIterator[str]:
     await run(dsn, "DROP DATABASE plugwave_bare WITH (FORCE)")
 
 
+@pytest.mark.slow
 async def test_processes_that_start_together_make_one_schema(bare: str) -> None:
     """Six processes on an empty database all find the store, made once."""
     stores: list[PostgresStore] = []

@@ -160,6 +160,7 @@ async def test_a_thousand_jobs_behind_a_busy_pool_cost_a_claim_nothing(
     store: PostgresStore, worker: WorkerId, dsn: str
 ) -> None:
     """A claim reads none of the jobs that wait for their pool."""
+    await run(dsn, "VACUUM plugwave.jobs, plugwave.pools")  # of what other tests left behind
     await accept(store, *[a_request("busy", key=f"k{n}") for n in range(1000)])
     await claim(store, worker)
     [free] = await accept(store, a_request("free"))
@@ -168,7 +169,7 @@ async def test_a_thousand_jobs_behind_a_busy_pool_cost_a_claim_nothing(
 
     plan = await run(dsn, f"EXPLAIN (ANALYZE, BUFFERS) {claiming.PILES}", [1], 10)
     assert all("jobs_behind" not in line for (line,) in plan)
-    assert buffers(plan) < 20
+    assert buffers(plan) < 60  # a look at each of the thousand would be thousands
 
 
 def buffers(plan: list[Any]) -> int:
