@@ -5,6 +5,7 @@ thousand watched pools cost ten thousand small tuples.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 
 from jobs.model import JobId
@@ -20,6 +21,7 @@ class Hand:
         self._busy: set[JobId] = set()
         self._due: list[tuple[int, int, JobId]] = []
         self._turn = 0
+        self._states: Counter[JobState] = Counter()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -34,11 +36,15 @@ class Hand:
 
     def count(self, state: JobState) -> int:
         """How many are in *state*."""
-        return sum(1 for held in self._held.values() if held.job.state is state)
+        return self._states[state]
 
     def put(self, held: Held) -> None:
         """Hold the job until its move is due; it is no longer being worked on."""
         job = held.job.id
+        before = self._held.get(job)
+        if before is not None:
+            self._states[before.job.state] -= 1
+        self._states[held.job.state] += 1
         self._held[job] = held
         self._busy.discard(job)
         self._turn += 1  # equal instants keep their order
@@ -46,7 +52,9 @@ class Hand:
 
     def drop(self, job: JobId) -> None:
         """Let go of the job."""
-        self._held.pop(job, None)
+        held = self._held.pop(job, None)
+        if held is not None:
+            self._states[held.job.state] -= 1
         self._busy.discard(job)
 
     def take_due(self, now_us: int) -> list[Held]:
