@@ -19,7 +19,7 @@ import anyio
 import structlog
 
 from jobs.errors import StoreError
-from jobs.model import WorkerId
+from jobs.model import Job, WorkerId
 from jobs.report.results import result_fields
 from jobs.states import BAD_STATES
 from jobs.store.protocol import Result, WorkStore
@@ -33,9 +33,13 @@ Emit = Callable[[Result], None]
 
 
 def emit_result(result: Result) -> None:
-    """Write the canonical line of one job."""
-    job = result.job
-    fields: Mapping[str, Any] = result_fields(job, result.worker_name, job.finished_us or 0)
+    """Write the canonical line of a job that ended in a worker's hands."""
+    emit_job(result.job, result.worker_name)
+
+
+def emit_job(job: Job, worker_name: str | None) -> None:
+    """Write the canonical line of one final job."""
+    fields: Mapping[str, Any] = result_fields(job, worker_name, job.finished_us or 0)
     if job.state in BAD_STATES:
         log.error("job.result", **fields)
     else:

@@ -254,3 +254,15 @@ def test_a_cancel_of_jobs_one_of_which_does_not_exist_cancels_none(cli: Cli) -> 
 
     assert cli("jobs", "cancel", "1", "99").code == 6
     assert cli("jobs", "show", str(JobId(1)), "-o", "json").document["state"] == "ready"
+
+
+def test_a_cancelled_job_has_its_one_result_line(cli: Cli) -> None:
+    """A job that ends by a command, in no worker's hands, has its `job.result` line too."""
+    cli.add(a_request())
+
+    first = cli("jobs", "cancel", "1", "--log-format", "json")
+    second = cli("jobs", "cancel", "1", "--log-format", "json")
+
+    [line] = [line for line in first.err.splitlines() if '"job.result"' in line]
+    assert '"outcome":"cancelled"' in line
+    assert "job.result" not in second.err

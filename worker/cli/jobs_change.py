@@ -30,6 +30,7 @@ from worker.cli.jobs_read import existing
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import streamed
 from worker.cli.session import run_async, writing
+from worker.reporting import emit_job
 
 CHUNK: Final = 500
 """Retries that are enqueued in one transaction."""
@@ -203,7 +204,7 @@ def cancel(choices: Choices, jobs: tuple[JobId, ...]) -> int:
 
 async def _cancel(choices: Choices, jobs: Iterable[JobId]) -> int:
     console = Console(choices)
-    async with writing(choices) as store:
+    async with writing(choices, heard=True) as store:
         for job in jobs:
             await existing(store, job)
         with _telling(console, "cancels") as told:
@@ -216,6 +217,9 @@ async def _cancel_one(store: Store, job: JobId, told: Told) -> bool:
     before = await existing(store, job)
     after = await store.cancel(before.id, by=_who())
     word, text = cancel_words(before, after)
+    if word == "cancelled":
+        # Final here and now, in no worker's hands: so its one line is ours to write.
+        emit_job(after, None)
     name = job_name(before.id)
     told.tell(f"{name} {text}", {"job": name, "result": word, "state": after.state.value})
     return word in {"cancelled", "already-cancelled", "stopping"}

@@ -86,16 +86,18 @@ async def reading(choices: Choices) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def writing(choices: Choices) -> AsyncIterator[Store]:
-    """Open the configured store, which is made when there is none."""
-    async with _opened(choices, read_only=False) as store:
+async def writing(choices: Choices, *, heard: bool = False) -> AsyncIterator[Store]:
+    """Open the configured store, which is made when there is none; *heard* logs as configured."""
+    async with _opened(choices, read_only=False, heard=heard) as store:
         yield store
 
 
 @asynccontextmanager
-async def _opened(choices: Choices, *, read_only: bool) -> AsyncIterator[Store]:
+async def _opened(
+    choices: Choices, *, read_only: bool, heard: bool = False
+) -> AsyncIterator[Store]:
     loaded = loaded_settings(choices)
-    configure_logs(choices, loaded, logs=quiet_logs(loaded))
+    configure_logs(choices, loaded, logs=None if heard else quiet_logs(loaded))
     async with opened_store(loaded.settings.store, read_only=read_only) as store:
         yield store
 
