@@ -163,6 +163,12 @@ _ALL: Final = (
         "store.migrated", "info", "The store's tables were brought up to date.", "engine schema"
     ),
     _event(
+        "store.commit_looked_up",
+        "info warning",
+        "The answer to a commit was lost; a new connection found out whether it happened.",
+        "number committed",
+    ),
+    _event(
         "store.rollback_failed",
         "debug",
         "A transaction could not be undone by us; the database undoes it when it ends the session.",
@@ -180,6 +186,13 @@ _ALL: Final = (
         "warning error",
         "Somebody was refused.",
         "credential endpoint outcome status error_code message request_id",
+    ),
+    _event("auth.renewed", "info", "A token or temporary key was fetched.", "what until"),
+    _event(
+        "auth.renewal_failed",
+        "warning",
+        "A token or temporary key could not be fetched; the old one serves while it is valid.",
+        "what message status error_code request_id still_valid retry_in_s",
     ),
     _event("simulator.started", "info", "The simulated cloud listens.", "url pools projects speed"),
     _event("simulator.stopped", "info", "The simulated cloud has stopped.", "requests"),

@@ -53,6 +53,9 @@ _VALUE: Final = re.compile(
     re.IGNORECASE,
 )
 
+_NO_SECRETS: Final = frozenset({"true", "false", "none", "null"})
+"""Values of settings with a secret-looking name; `--auth-encrypt=false` is an advice."""
+
 _INPUT_ECHO: Final = re.compile(r"input_value=.*?(?=, input_type=|$)", re.MULTILINE)
 """How pydantic repeats in its messages what it was given."""
 
@@ -117,7 +120,9 @@ def _without_named(text: str) -> str:
         if named.start() < done or not is_secret_key(named[1]):
             continue
         value = _VALUE.match(text, named.end())
-        if value is not None and value[0] != MASK:
+        if value is None or value[0].strip("`").lower() in _NO_SECRETS:
+            continue
+        if value[0] != MASK:
             kept += [text[done : named.end()], MASK]
             done = value.end()
     return "".join([*kept, text[done:]])
