@@ -14,7 +14,7 @@ from jobs.requests.problems import Problem, kind, refusal
 from jobs.requests.strictjson import depth_exceeds
 
 PROBLEM_KEY: Final = "_problem"
-"""The one foreign field that is tolerated and ignored: `jobs.intake.rejects` writes reasons there."""
+"""The one foreign field that is ignored: `jobs.intake.rejects` writes reasons there."""
 
 INPUTS_LIMIT_BYTES: Final = 64 * 1024
 INPUTS_MAX_DEPTH: Final = 20

@@ -15,8 +15,8 @@ floats, so two exact checks follow.
   judged by `_judge`, too.
 
 `_judge` is the standard library's parser with hooks that see every member and every
-integer.  Where a problem stands is found by `jobs.requests.jsonscan`, which runs only for texts that
-are refused.
+integer.  Where a problem stands is found by `jobs.requests.jsonscan`, which runs only for
+texts that are refused.
 """
 
 import json
