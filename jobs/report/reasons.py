@@ -1,8 +1,8 @@
 """The parts every explanation is made of: evidence, reasons, and the phrases they share.
 
 Pure.  `jobs.report.explain` says which reasons a state has and `jobs.report.waits` which
-ones a waiting job has; here is what both need.  Texts speak of durations only; the instant itself is in
-``until_us``, so that each surface prints it in its own time zone.
+ones a waiting job has; here is what both need.  Texts speak of durations only; the instant
+itself is in ``until_us``, so that each surface prints it in its own time zone.
 """
 
 from collections.abc import Mapping, Sequence

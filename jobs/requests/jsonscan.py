@@ -1,8 +1,8 @@
 """Where in a JSON text something stands: the first problem, or the members asked for.
 
 A scanner without recursion and without values, for texts that `jobs.requests.strictjson`
-refuses and for the columns in messages.  It is some fifty times slower than orjson, which is why nothing
-that is accepted ever passes through here.
+refuses and for the columns in messages.  It is some fifty times slower
+than orjson, which is why nothing that is accepted ever passes through here.
 """
 
 import json
