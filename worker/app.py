@@ -16,30 +16,35 @@ from pathlib import Path
 
 import anyio
 import platformdirs
+from anyio.abc import TaskGroup
 
 from config.addresses import StoreEngine
-from config.settings import Auth, CloudSettings, ReadFirst, Settings
+from config.settings import CloudSettings, ReadFirst, Settings
 from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules, UpgradeCall
 from jobs.errors import ConfigError, CredentialsRefusedError, PlugwaveError
 from jobs.states import HELD_STATES
 from jobs.store.protocol import LimitStore, Store, WorkerInfo
 from worker.calls import CallCounts
+from worker.credentials.chain import choose
+from worker.credentials.fetching import WireFetcher
+from worker.credentials.sources import Surroundings
+from worker.credentials.turns import Turns
+from worker.credentials.wallet import Credential, Wallet
 from worker.discovery import Discovery
 from worker.executor import Executor
 from worker.guard import KeyGuard
 from worker.inquiry import Inquiry
 from worker.lease import NoLease, WorkerLease
-from worker.modelarts.auth import Authorizer, NoAuth, TokenAuth
 from worker.modelarts.client import ModelArtsClient
 from worker.modelarts.iam import IamClient
-from worker.modelarts.transport import Transport, TransportSettings
+from worker.modelarts.transport import ANSWER_LIMIT_BYTES, Transport, TransportSettings
 from worker.modelarts.urls import Urls
 from worker.reporting import Reporter
 from worker.runner import Runner, RunnerLimits
 from worker.statistics import InHand, WorkerStatistics
 from worker.stores import opened_store
-from worker.switchboard import Account, Switchboard
+from worker.switchboard import Account, Switchboard, pace_of
 from worker.troubles import Troubles
 
 LOOK_EVERY_S = 0.5
@@ -69,43 +74,6 @@ def rules_of(settings: Settings, rng: random.Random) -> Rules:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who we are.
-
-    ``name`` is shown and is no secret.  ``mark`` changes with the secret and tells nothing of
-    it (32 bits of a hash); None when there is no secret.
-    """
-
-    name: str
-    mark: str | None
-    authorizer: Authorizer
-
-
-def mark_of(secret: str) -> str:
-    """Return 32 bits that change when *secret* does."""
-    return hashlib.blake2s(secret.encode(), digest_size=4, person=b"breaker").hexdigest()
-
-
-def authorizer_of(settings: CloudSettings) -> Identity:
-    """Return how requests prove who we are.
-
-    Raises:
-        ConfigError: If no credential is configured.
-    """
-    if settings.auth is Auth.NONE:
-        return Identity(name="none", mark=None, authorizer=NoAuth())
-    if settings.token is not None and settings.auth in {Auth.TOKEN, Auth.AUTO}:
-        token = settings.token.get_secret_value()
-        name = f"token-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
-        return Identity(name=name, mark=mark_of(token), authorizer=TokenAuth(token))
-    raise ConfigError(
-        "no credential is configured",
-        why=f"cloud.auth is {settings.auth.value} and cloud.token is not set",
-        do="set PLUGWAVE_CLOUD__TOKEN_FILE, or cloud.auth = none for a simulator on this machine",
-    )
-
-
 def _tls(settings: CloudSettings) -> ssl.SSLContext | None:
     if settings.ca_file is None:
         return None
@@ -113,6 +81,41 @@ def _tls(settings: CloudSettings) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=str(settings.ca_file))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"cloud.ca_file {settings.ca_file} cannot be used: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wires:
+    """The connections of this process; ``local`` never goes through a proxy."""
+
+    outward: Transport
+    local: Transport
+
+
+@asynccontextmanager
+async def _wires(cloud: CloudSettings, clock: Clock, limit_bytes: int) -> AsyncIterator[Wires]:
+    settings = TransportSettings(
+        trust_env=cloud.trust_env, tls=_tls(cloud), answer_limit_bytes=limit_bytes
+    )
+    async with Transport(clock, settings) as outward, Transport(clock) as local:
+        yield Wires(outward=outward, local=local)
+
+
+def _wallet(
+    settings: Settings, wires: Wires, counts: CallCounts, store: LimitStore, tasks: TaskGroup
+) -> Wallet:
+    """Return the credentials of this process; what they ask for is limited and counted."""
+    clock = counts.troubles.clock
+    turns = Turns(
+        pace_of(settings.cloud), store=store, clock=clock, tasks=tasks, counted=counts.count
+    )
+    fetcher = WireFetcher(wires.outward, wires.local, turns.turn, clock)
+    return Wallet(settings, Surroundings.of(os.environ), fetcher)
+
+
+def _placed(cloud: CloudSettings, credential: Credential) -> CloudSettings:
+    """Return the settings with the credential's region, where they name none."""
+    region = cloud.region or credential.found.region
+    return cloud.model_copy(update={"region": region})
 
 
 class Work:
@@ -128,7 +131,7 @@ class Work:
         self._slots = slots or settings.worker.slots
         self._until_empty = until_empty
         self._clock = SystemClock()
-        self._identity = authorizer_of(settings.cloud)
+        choose(settings, Surroundings.of(os.environ))  # says now that there is no credential
         self._troubles = Troubles(self._clock)
         self._counts = CallCounts(self._troubles)
         self._started = self._clock.monotonic()
@@ -175,18 +178,17 @@ class Work:
             raise _first_of(group) from None
 
     async def _run(self, store: Store) -> None:
-        cloud = self._settings.cloud
-        transport = Transport(
-            self._clock, TransportSettings(trust_env=cloud.trust_env, tls=_tls(cloud))
-        )
-        async with transport, anyio.create_task_group() as tasks:
+        settings = self._settings
+        opened = _wires(settings.cloud, self._clock, ANSWER_LIMIT_BYTES)
+        async with opened as wires, anyio.create_task_group() as tasks:
+            credential = _wallet(settings, wires, self._counts, store, tasks).get()
+            cloud = _placed(settings.cloud, credential)
             urls = Urls(cloud.endpoint, cloud.endpoints)
-            client = ModelArtsClient(transport, urls, self._identity.authorizer, self._clock)
+            client = ModelArtsClient(wires.outward, urls, credential.authorizer, self._clock)
             lease = self._new_lease(store)
-            identity = self._identity
-            guard = KeyGuard(identity.name, identity.mark, store=store, clock=self._clock)
+            guard = KeyGuard(credential.name, credential.mark, store=store, clock=self._clock)
             switchboard = Switchboard(
-                Account(client=client, credential=identity.name, guard=guard),
+                Account(client=client, credential=credential.name, guard=guard),
                 cloud,
                 lease,
                 self._counts,
@@ -321,26 +323,27 @@ async def discovering(
         ConfigError: If no credential is configured.
     """
     clock = clock or SystemClock()
-    cloud, identity = settings.cloud, authorizer_of(settings.cloud)
-    wire = TransportSettings(
-        trust_env=cloud.trust_env, tls=_tls(cloud), answer_limit_bytes=FLEET_LIMIT_BYTES
-    )
-    urls = Urls(cloud.endpoint, cloud.endpoints, iam=cloud.iam_endpoint)
-    guard = KeyGuard(identity.name, identity.mark, store=store, clock=clock)
+    counts = CallCounts(Troubles(clock))
+    opened = _wires(settings.cloud, clock, FLEET_LIMIT_BYTES)
     try:
-        async with Transport(clock, wire) as transport, anyio.create_task_group() as tasks:
-            client = ModelArtsClient(transport, urls, identity.authorizer, clock)
+        async with opened as wires, anyio.create_task_group() as tasks:
+            credential = _wallet(settings, wires, counts, store, tasks).get()
+            cloud = _placed(settings.cloud, credential)
+            beside = None if credential.iam is None else str(credential.iam)
+            urls = Urls(cloud.endpoint, cloud.endpoints, iam=cloud.iam_endpoint or beside)
+            guard = KeyGuard(credential.name, credential.mark, store=store, clock=clock)
+            client = ModelArtsClient(wires.outward, urls, credential.authorizer, clock)
             board = Switchboard(
-                Account(client=client, credential=identity.name, guard=guard),
+                Account(client=client, credential=credential.name, guard=guard),
                 cloud,
                 NoLease(),
-                CallCounts(Troubles(clock)),
+                counts,
                 store=store,
                 tasks=tasks,
             )
             rng = random.Random()  # noqa: S311 - jitter, not a secret
             inquiry = Inquiry(board.calls_to, clock=clock, rng=rng)
-            iam = IamClient(transport, urls, identity.authorizer, clock)
+            iam = IamClient(wires.outward, urls, credential.authorizer, clock)
             yield Discovery(client, iam, urls, inquiry)
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:

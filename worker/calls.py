@@ -33,6 +33,10 @@ class CallCounts:
     calls: int = 0
     throttled: int = 0
 
+    def count(self) -> None:
+        """Count a request that leaves."""
+        self.calls += 1
+
 
 @dataclass(slots=True)
 class Wire:

@@ -33,6 +33,12 @@ def limit_of(rate: float) -> Limit:
     return Limit(count=int(rate)) if rate >= 1 else Limit(count=1, window_s=1 / rate)
 
 
+def pace_of(settings: CloudSettings) -> Pace:
+    """Return how fast one credential may ask at one origin."""
+    limit = limit_of(settings.rate)
+    return Pace(limit=limit, jitter_s=settings.jitter, burst=settings.burst)
+
+
 class ModelArtsCloud:
     """The ModelArts client, as the executor sees it: one endpoint, region filled in."""
 
@@ -168,7 +174,7 @@ class Switchboard:
         own = settings.rate_per_project
         limiter = Limiter(
             f"{self._account.credential}|{endpoint}",
-            Pace(limit=limit_of(settings.rate), jitter_s=settings.jitter, burst=settings.burst),
+            pace_of(settings),
             store=self._store,
             clock=self._counts.troubles.clock,
             max_in_flight=settings.max_in_flight,

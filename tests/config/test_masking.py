@@ -227,3 +227,10 @@ def test_any_text_becomes_printable(text: str, limit: int) -> None:
     )
     line.encode()
     assert clean_text(line, limit) == line
+
+
+@pytest.mark.parametrize("text", ["--cli-auth-encrypt=false", "`auth=true`", "cloud.auth = none"])
+def test_a_yes_or_no_is_no_secret(text: str) -> None:
+    """An advice such as "set this to false" stays readable."""
+    assert mask_text(text) == text
+    assert mask_text(text + " token=abc") == text + " token=***"

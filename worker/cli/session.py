@@ -21,6 +21,8 @@ from config.sources import Flag
 from jobs.store.protocol import Store
 from worker.cli.choices import Choices
 from worker.cli.terminal import is_terminal, takes_colour
+from worker.credentials.known import secrets_around
+from worker.credentials.sources import Surroundings
 from worker.stores import opened_store
 
 T = TypeVar("T")
@@ -53,12 +55,13 @@ def configure_logs(
 ) -> None:
     """Send log lines to stderr or the configured file; a live view takes them as JSON by *feed*."""
     wanted = logs or loaded.settings.logs
+    around = Surroundings.of(os.environ)
     if feed is not None and wanted.file is None:
         wanted = wanted.model_copy(update={"format": LogFormat.JSON})
     configure(
         wanted,
         stream=feed or sys.stderr,
-        known_secrets=loaded.secrets,
+        known_secrets=loaded.secrets + secrets_around(loaded.settings, around),
         is_terminal=is_terminal(sys.stderr),
         colour=takes_colour(sys.stderr, choices, os.environ),
     )

@@ -1,8 +1,7 @@
 """What proves who we are, as values that cannot be seen by accident.
 
 A `Secret` shows itself in no repr, text, dict, copy or pickle; its text comes out of `reveal`
-alone, which is called where the text goes onto the wire and nowhere else, and never into a
-local variable, because tracebacks may show those.
+alone, which is called where the text goes onto the wire and nowhere else.
 """
 
 from dataclasses import dataclass
