@@ -22,7 +22,7 @@ from tests.credentials.surroundings import (
 )
 from tests.fakes import FakeClock
 from tests.modelarts.scripted import OPEN_ANSWER, caller, cloud, http, known
-from worker.credentials.fetching import Request
+from worker.credentials.fetching import Request, unavailable
 from worker.credentials.sources import Source
 from worker.credentials.wallet import Wallet, iam_of
 from worker.modelarts.auth import AkSkAuth, NoAuth, TokenAuth
@@ -51,7 +51,8 @@ class Issuer:
         """Hand out the next one."""
         self.handed += 1
         end = "2026-11-25T12:00:00.000000Z"
-        key = {"access": f"AKTMP0000000000TMP0{self.handed}", "secret": "s", "securitytoken": "t"}
+        access = f"AKTMP0000000000TMP0{self.handed}"
+        key = {"access": access, "secret": "s", "securitytoken": f"t{self.handed}"}
         told = {"token": {"expires_at": end}, "credential": {**key, "expires_at": end}}
         return raw(201, told, {"X-Subject-Token": f"MIItoken-{self.handed}"})
 
@@ -152,7 +153,7 @@ async def test_an_agency_signs_with_its_temporary_key(machine: Machine) -> None:
     sent = await headers(held, name="ops")
 
     assert "Access=AKTMP0000000000TMP01," in sent["Authorization"]
-    assert sent["X-Security-Token"] == "t"
+    assert sent["X-Security-Token"] == "t1"
     assert held.get("ops").name.startswith("agency-")
 
 
@@ -263,6 +264,29 @@ async def test_a_token_that_ended_costs_one_renewal_and_no_failure(
     assert b"MIItoken-2" in served.requests[2]
 
 
+@pytest.mark.parametrize("kind", ["token", "key"])
+async def test_a_late_refusal_of_the_old_one_does_not_end_the_new_one(
+    machine: Machine, kind: str
+) -> None:
+    """Answers come in any order; each is about the credential its own request carried."""
+    issuer = Issuer()
+    issuer.fetcher.clock = clock = FakeClock()
+    machine.set(HW_LOGIN) if kind == "token" else machine.pod()
+    authorizer = Wallet(settings(), machine.around, issuer.fetcher).get().authorizer
+    await authorizer.ready(POOLS)
+    old = authorizer.headers("GET", POOLS, b"", NOON_US)
+    clock.advance(hours=1)
+
+    first = authorizer.ended(POOLS, old)
+    await authorizer.ready(POOLS)
+    clock.advance(hours=1)
+    late = authorizer.ended(POOLS, old)
+    await authorizer.ready(POOLS)
+
+    assert (first, late) == (True, True)
+    assert issuer.handed == 2
+
+
 async def test_a_token_that_cannot_be_renewed_is_refused(machine: Machine) -> None:
     """A token written into the settings has ended for good."""
     authorizer = wallet(machine, token=TOKEN).get().authorizer
@@ -292,8 +316,6 @@ async def test_without_a_credential_nothing_is_sent(machine: Machine) -> None:
     """A request that cannot be signed is not made; its answer says why."""
 
     def refuse(request: Request) -> RawAnswer:
-        from worker.credentials.fetching import unavailable  # noqa: PLC0415 - used here alone
-
         why = Answer(outcome=Outcome.CONNECT_REFUSED, sent=False, message="no connection")
         raise unavailable(request.what, why)
 
