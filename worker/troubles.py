@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from jobs.clock import Clock
-from jobs.outcomes import BY_OUTCOME, Answer, Outcome, Trouble
+from jobs.outcomes import BY_OUTCOME, Answer, Trouble
 
 log = structlog.get_logger()
 
@@ -95,8 +95,3 @@ class Troubles:
             message=answer.message,
             request_id=answer.request_id,
         )
-
-
-UNREACHED: Final = frozenset(
-    {Outcome.DNS_FAILED, Outcome.CONNECT_REFUSED, Outcome.CONNECT_TIMEOUT, Outcome.TLS_WRONG}
-)
