@@ -129,6 +129,12 @@ class PrivateServer:
         """The address of the server's first database."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def pid(self) -> int:
+        """The process id of the server while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, *, tied: bool = True) -> None:
         """Start it and wait until it takes connections.
 
