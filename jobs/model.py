@@ -120,7 +120,7 @@ class PoolSeen:
     kind: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Progress:
     """Where a job stands inside its state; persisted with each change, so that any worker goes on.
 
@@ -193,7 +193,7 @@ class Progress:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Job:
     """One job as the store has it.
 

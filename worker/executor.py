@@ -9,12 +9,13 @@ on that turn, may the first byte leave.  A crash at any point leaves an intent t
 read resolves; a crash before the send costs one needless read and nothing else.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from jobs import causes
+from jobs.changing import changed
 from jobs.clock import Clock, iso, seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, Step, first_look, next_move
 from jobs.decide.rules import failed
@@ -40,7 +41,7 @@ SHARED_READ_S: Final = 5.0
 SHARED_READS: Final = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Held:
     """A job in this worker's hands, and what to do with it next."""
 
@@ -65,7 +66,7 @@ class Executor:
     def begin(self, job: Job, lease: Lease) -> Held:
         """Say how to begin with a job that was just claimed."""
         move = first_look(job, self._clock.now_us(), self._rules)
-        ready = replace(job, progress=move.progress)
+        ready = changed(job, progress=move.progress)
         return Held(job=ready, lease=lease, move=move, claimed_at=self._clock.monotonic())
 
     async def advance(self, held: Held, calls: Calls | None) -> Held | Job:
@@ -120,15 +121,15 @@ class Executor:
     async def _decide(self, held: Held, seen: Seen, wire: Wire) -> Held | Job:
         """Ask the rules what was seen means, and act until they ask for a later step."""
         progress = held.job.progress
-        counted = replace(
+        counted = changed(
             progress,
             calls=progress.calls + wire.sent,
             throttled=progress.throttled + wire.throttled,
         )
-        held = replace(held, job=replace(held.job, progress=counted))
+        held = changed(held, job=changed(held.job, progress=counted))
         asked_us = getattr(seen, "asked_us", None)
         if asked_us is not None:
-            held = replace(held, checked_us=asked_us)
+            held = changed(held, checked_us=asked_us)
         while True:
             move = next_move(held.job, seen, self._clock.now_us(), self._rules)
             outcome = await self._apply(held, move)
@@ -140,7 +141,7 @@ class Executor:
 
     async def _apply(self, held: Held, move: Move) -> Held | Job:
         """Write the move down; return the job with its next step, or as it was let go."""
-        job = replace(held.job, progress=move.progress)
+        job = changed(held.job, progress=move.progress)
         if move.event is not None:
             change = Change(
                 lease=held.lease,
@@ -156,7 +157,7 @@ class Executor:
             await self._store.note(held.lease, move.progress, move.data)
         if move.step is Step.REST or job.state in FINAL_STATES:
             return job
-        return replace(held, job=job, move=move)
+        return changed(held, job=job, move=move)
 
     def _tell(self, job: Job, move: Move) -> None:
         """Log what an operator should see of a move that is not final."""
@@ -190,7 +191,7 @@ class Executor:
                 async with calls.limiter.turn(project, Kind.SEND) as turn:
                     now_us = self._clock.now_us()
                     if not intended and self._is_stale(held, now_us, calls):
-                        return replace(held, move=replace(held.move, step=Step.LOOK, at_us=0))
+                        return changed(held, move=changed(held.move, step=Step.LOOK, at_us=0))
                     if now_us + seconds_to_us(SEND_WINDOW_S / 4) >= until_us:
                         until_us = self._allowed_until(held.job, now_us)
                         held = await self._intend(held, until_us, first=not intended)
@@ -222,7 +223,7 @@ class Executor:
     async def _intend(self, held: Held, until_us: int, *, first: bool) -> Held:
         """Commit that the request may leave until *until_us*; durable when this returns."""
         progress = held.job.progress
-        progress = replace(
+        progress = changed(
             progress,
             sends=progress.sends + 1 if first else progress.sends,
             sent_us=until_us,
@@ -232,7 +233,7 @@ class Executor:
         )
         if not first:
             await self._store.note(held.lease, progress, {"send_until": iso(until_us)})
-            return replace(held, job=replace(held.job, progress=progress))
+            return changed(held, job=changed(held.job, progress=progress))
         change = Change(
             lease=held.lease,
             event=JobEvent.INTENDED,
@@ -247,7 +248,7 @@ class Executor:
         )
         job = await self._store.record(change)
         log.debug("job.sending", job=job_name(job.id), attempt=progress.sends)
-        return replace(held, job=job)
+        return changed(held, job=job)
 
     async def _not_sent(self, held: Held, wire: Wire) -> Held | Job:
         """Withdraw an intent of which nothing has left."""

@@ -14,13 +14,14 @@ registers anew and goes on; what it dropped is being looked after by others.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from jobs.changing import changed
 from jobs.clock import MICROSECONDS, Clock
 from jobs.errors import (
     CloudUnreachableError,
@@ -327,7 +328,7 @@ class Runner:
         stored = await self._store.job(held.job.id)
         self._hand.drop(held.job.id)
         if stored is not None and stored.state in HELD_STATES:
-            await self._hand_back(replace(held, job=stored))
+            await self._hand_back(changed(held, job=stored))
 
     def _settle(self, outcome: Held | Job) -> None:
         if isinstance(outcome, Held):

@@ -5,12 +5,12 @@ defaults, or nothing, with the job's own inputs laid over it.  A plug-in whose i
 cannot be read is not upgraded unless the job asks for another base on purpose.
 """
 
-from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from jobs import causes
+from jobs.changing import changed
 from jobs.clock import seconds_to_us
 from jobs.decide.rules import (
     Answered,
@@ -107,7 +107,7 @@ def first_look(job: Job, now_us: int, rules: Rules) -> Move:
     if not blind:
         return Move(progress=progress, step=Step.LOOK)
     # Nothing of the request depends on what is installed, so the read can be spared.
-    ready = replace(progress, version=wish.version, inputs=wish.inputs or None)
+    ready = changed(progress, version=wish.version, inputs=wish.inputs or None)
     return Move(progress=ready, step=Step.SEND)
 
 
@@ -160,7 +160,7 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
         case Sighting.TARGET if version is not None:
             return _already_there(progress, plugin, now_us)
         case Sighting.TARGET_COMING if version is not None:
-            adopted = replace(
+            adopted = changed(
                 untroubled(progress),
                 version=version,
                 inputs=_wanted_inputs(job),
@@ -178,7 +178,7 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
         case Sighting.TARGET_COMING | Sighting.COMING | Sighting.DELETING | Sighting.STRANGE:
             return _busy(job, progress, now_us, rules)
         case Sighting.TARGET | Sighting.OTHER | Sighting.ABNORMAL | Sighting.ABSENT:
-            found = replace(progress, version=version)
+            found = changed(progress, version=version)
             return _prepare(job, _by_call(found, plugin, rules), plugin, now_us)
 
 
@@ -196,19 +196,19 @@ def _wanted_inputs(job: Job) -> dict[str, object] | None:
 
 def _already_there(progress: Progress, plugin: PluginSeen | None, now_us: int) -> Move:
     assert plugin is not None
-    done = replace(untroubled(progress), version=plugin.version)
+    done = changed(untroubled(progress), version=plugin.version)
     if sends_that_count(progress) > 0:
         # Our own send arrived after all: watch it like any accepted one.
-        mine = replace(done, accepted_us=now_us, adopted=False)
+        mine = changed(done, accepted_us=now_us, adopted=False)
         return Move(progress=mine, step=Step.LOOK, event=JobEvent.ADOPTED, again=True)
-    done = replace(done, version_from=plugin.version)
+    done = changed(done, version_from=plugin.version)
     return Move(progress=done, step=Step.REST, event=JobEvent.ALREADY)
 
 
 def _busy(job: Job, progress: Progress, now_us: int, rules: Rules) -> Move:
     if past_deadline(job, now_us):
         return _too_late(progress)
-    waiting = replace(
+    waiting = changed(
         progress,
         cause=causes.BUSY_ELSEWHERE,
         detail=f"the plug-in is {progress.phase}; somebody else is changing it",
@@ -226,7 +226,7 @@ def _by_call(progress: Progress, plugin: PluginSeen | None, rules: Rules) -> Pro
         patch = rules.upgrade is UpgradeCall.PATCH or (
             rules.upgrade is UpgradeCall.AUTO and in_vain
         )
-    return progress if progress.patch is patch else replace(progress, patch=patch)
+    return progress if progress.patch is patch else changed(progress, patch=patch)
 
 
 def _prepare(job: Job, progress: Progress, plugin: PluginSeen | None, now_us: int) -> Move:
@@ -237,8 +237,8 @@ def _prepare(job: Job, progress: Progress, plugin: PluginSeen | None, now_us: in
         return Move(progress=progress, step=Step.REST, event=JobEvent.REFUSED)
     if progress.cause != Outcome.CONFLICT.value:
         # The trouble of an earlier try says nothing about the send that comes now.
-        progress = replace(progress, cause=None, error_code=None, detail=None)
-    progress = replace(
+        progress = changed(progress, cause=None, error_code=None, detail=None)
+    progress = changed(
         progress,
         checked=True,
         before=plugin,
@@ -261,7 +261,7 @@ def _after_offers(job: Job, offered: Offered, now_us: int) -> Move:
                 causes.NOT_OFFERED,
                 f"no version of {wish.name} is offered for this pool",
             )
-        progress = replace(progress, version=offered.versions[0])
+        progress = changed(progress, version=offered.versions[0])
         if sighting(progress.before, progress.version, _wanted_inputs(job)) is Sighting.TARGET:
             return _already_there(progress, progress.before, now_us)
     if wish.base is InputsBase.TEMPLATE and progress.version not in offered.defaults:
@@ -290,7 +290,7 @@ def _compose(wish: PluginWish, progress: Progress, defaults: Inputs) -> Move:
             )
         base = installed.inputs
     inputs = merged(base, wish.inputs)
-    ready = replace(
+    ready = changed(
         progress,
         inputs=inputs or None,
         inputs_changed=changed_paths(installed.inputs if installed is not None else None, inputs),

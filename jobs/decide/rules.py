@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from jobs.changing import changed
 from jobs.clock import iso, seconds_to_us
 from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress
 from jobs.outcomes import Answer
@@ -102,7 +103,7 @@ class Step(StrEnum):
     REST = "rest"  # let go of it: it is final, or it waits in the store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Move:
     """One decision.
 
@@ -147,7 +148,7 @@ def look_at(job: Job, now_us: int, wait_s: float) -> int:
 
 def failed(progress: Progress, event: JobEvent, cause: str, detail: str) -> Move:
     """End the job for *cause*; *detail* is one line for a person."""
-    ended = replace(progress, cause=cause, detail=detail)
+    ended = changed(progress, cause=cause, detail=detail)
     return Move(progress=ended, step=Step.REST, event=event, data={"cause": cause})
 
 
@@ -165,7 +166,7 @@ def resting(progress: Progress, event: JobEvent, reason: WaitReason, until_us: i
 
 def with_answer(progress: Progress, answer: Answer) -> Progress:
     """Remember how the cloud answered, for the people who will ask why."""
-    return replace(
+    return changed(
         progress,
         cause=answer.outcome.value,
         error_code=answer.error_code,
@@ -179,7 +180,7 @@ def untroubled(progress: Progress) -> Progress:
     """Forget a trouble that a good answer has ended."""
     if progress.cause is None and progress.misses == 0:
         return progress
-    return replace(progress, cause=None, error_code=None, detail=None, misses=0)
+    return changed(progress, cause=None, error_code=None, detail=None, misses=0)
 
 
 def with_sight(progress: Progress, seen: PluginSeen | None) -> Progress:
@@ -188,12 +189,12 @@ def with_sight(progress: Progress, seen: PluginSeen | None) -> Progress:
         return progress
     if progress.phase == seen.phase and progress.reason == seen.reason:
         return progress
-    return replace(progress, phase=seen.phase, reason=seen.reason)
+    return changed(progress, phase=seen.phase, reason=seen.reason)
 
 
 def read_again(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
     """Stay and read again after a backoff: a read error is not a state, and reading is safe."""
     misses = job.progress.misses + 1
-    progress = replace(with_answer(job.progress, answer), misses=misses)
+    progress = changed(with_answer(job.progress, answer), misses=misses)
     wait_s = backoff_s(misses, rules.rng, retry_after_s=answer.retry_after_s)
     return Move(progress=progress, step=Step.LOOK, at_us=look_at(job, now_us, wait_s))

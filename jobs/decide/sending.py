@@ -4,8 +4,7 @@ A repeat without reading is allowed only where the table says so: when nothing w
 when a complete answer from a known envelope refused the request.
 """
 
-from dataclasses import replace
-
+from jobs.changing import changed
 from jobs.clock import iso, seconds_to_us
 from jobs.decide.checking import POOL_NOT_READY_S
 from jobs.decide.rules import (
@@ -61,7 +60,7 @@ def _parked(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
     progress = job.progress
     if progress.patch and answer.outcome is Outcome.NO_SUCH_API:
         return _no_such_call(job, answer, rules)
-    parked = replace(with_answer(progress, answer), spared=progress.spared + 1)
+    parked = changed(with_answer(progress, answer), spared=progress.spared + 1)
     until_us = now_us + seconds_to_us(rules.breaker_s)
     return resting(parked, JobEvent.NOT_SENT, WaitReason.BREAKER, until_us)
 
@@ -75,7 +74,7 @@ def _no_such_call(job: Job, answer: Answer, rules: Rules) -> Move:
     if rules.upgrade is UpgradeCall.PATCH:
         refused = with_answer(job.progress, answer)
         return Move(progress=refused, step=Step.REST, event=JobEvent.REFUSED, data=_told(answer))
-    progress = replace(job.progress, no_patch=True, spared=job.progress.spared + 1)
+    progress = changed(job.progress, no_patch=True, spared=job.progress.spared + 1)
     return Move(progress=progress, step=Step.LOOK, event=JobEvent.REREAD, data=_told(answer))
 
 
@@ -93,8 +92,8 @@ def _told(answer: Answer) -> dict[str, object]:
 
 def _accepted(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
     # What was seen before the send says nothing about what came of it.
-    unseen = replace(untroubled(job.progress), phase=None, reason=None)
-    progress = replace(
+    unseen = changed(untroubled(job.progress), phase=None, reason=None)
+    progress = changed(
         with_sight(unseen, answer.plugin),
         accepted_us=now_us,
         http_status=answer.http_status,
@@ -128,7 +127,7 @@ def _lost(job: Job, seen: Answered, now_us: int, rules: Rules) -> Move:
     if answer.retry_after_s is not None:
         wish_s = min(answer.retry_after_s, RETRY_AFTER_CEILING_S)
         first_us = max(first_us, look_at(job, now_us, wish_s))
-    progress = replace(
+    progress = changed(
         with_answer(job.progress, answer),
         sent_us=sent_us,
         not_before_us=not_before_us,
@@ -147,7 +146,7 @@ def _lost(job: Job, seen: Answered, now_us: int, rules: Rules) -> Move:
 def _look_now(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
     in_a_row = job.progress.misses if job.progress.cause == answer.outcome.value else 0
     misses = in_a_row + 1
-    progress = replace(
+    progress = changed(
         with_answer(job.progress, answer), misses=misses, spared=job.progress.spared + 1
     )
     wait_s = 0.0 if misses == 1 else backoff_s(misses, rules.rng) + rules.poll_first_s
@@ -163,7 +162,7 @@ def _look_now(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
 def _not_accepted(progress: Progress, answer: Answer, now_us: int, rules: Rules) -> Move:
     """Nothing was accepted for certain: give the job back to the queue for a while."""
     misses = progress.misses + 1
-    resting_job = replace(with_answer(progress, answer), misses=misses, spared=progress.spared + 1)
+    resting_job = changed(with_answer(progress, answer), misses=misses, spared=progress.spared + 1)
     if answer.outcome is Outcome.THROTTLED:
         window_s = answer.limit.window_s if answer.limit is not None else BLIND_PAUSE_S
         wish_s = answer.retry_after_s if answer.retry_after_s is not None else window_s

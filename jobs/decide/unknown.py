@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from jobs import causes
+from jobs.changing import changed
 from jobs.clock import seconds_to_us
 from jobs.decide.rules import (
     Answered,
@@ -62,12 +63,12 @@ def after_late_read(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
 def _read_again(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
     """Read again, and remember how the send was answered: it decides what *no effect* means."""
     move = read_again(job, answer, now_us, rules)
-    return replace(move, progress=replace(job.progress, misses=move.progress.misses))
+    return changed(move, progress=changed(job.progress, misses=move.progress.misses))
 
 
 def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     plugin = read.plugins.get(job.request.plugin.name)
-    progress = replace(with_sight(job.progress, plugin), misses=0)
+    progress = changed(with_sight(job.progress, plugin), misses=0)
     match sighting(plugin, progress.version, progress.inputs):
         case Sighting.TARGET | Sighting.TARGET_COMING | Sighting.COMING:
             return _found(progress, now_us)
@@ -101,7 +102,7 @@ def _is_ours(plugin: PluginSeen, progress: Progress) -> bool:
 
 
 def _found(progress: Progress, now_us: int) -> Move:
-    found = replace(
+    found = changed(
         progress,
         accepted_us=now_us,
         no_effect_us=None,
@@ -127,7 +128,7 @@ def _not_yet(job: Job, progress: Progress, now_us: int, rules: Rules) -> Move:
     if past_deadline(job, now_us):
         detail = f"the deadline passed while the plug-in was {progress.phase}"
         return failed(progress, JobEvent.TIMED_OUT, causes.DEADLINE, detail)
-    waiting = replace(progress, no_effect_us=None, polls=progress.polls + 1)
+    waiting = changed(progress, no_effect_us=None, polls=progress.polls + 1)
     at_us = look_at(job, now_us, rules.poll_s(progress.polls))
     return Move(progress=waiting, step=Step.LOOK, at_us=at_us)
 
@@ -136,7 +137,7 @@ def _no_effect(job: Job, progress: Progress, asked_us: int, now_us: int, rules: 
     first_us = progress.no_effect_us
     second_us = (first_us or asked_us) + seconds_to_us(rules.second_look_s)
     if first_us is None or asked_us < second_us:
-        seen_once = replace(progress, no_effect_us=first_us or asked_us)
+        seen_once = changed(progress, no_effect_us=first_us or asked_us)
         return Move(progress=seen_once, step=Step.LOOK, at_us=max(second_us, now_us))
     if past_deadline(job, now_us):
         detail = "the deadline passed; late reads prove that nothing was installed"
@@ -150,7 +151,7 @@ def _no_effect(job: Job, progress: Progress, asked_us: int, now_us: int, rules: 
     if sends_that_count(progress) >= rules.attempts:
         detail = f"{rules.attempts} attempts had no effect; last: {progress.cause}"
         return failed(progress, JobEvent.REFUSED, causes.ATTEMPTS_SPENT, detail)
-    clean = replace(
+    clean = changed(
         progress, no_effect_us=None, accepted_us=None, adopted=False, busy_seen=False, polls=0
     )
     return Move(

@@ -17,10 +17,10 @@ What is seen → what follows (reliability notes, section 3.2), each with a test
     the deadline    failed with the last state, or unresolved when no read could tell
 """
 
-from dataclasses import replace
 from typing import Final
 
 from jobs import causes
+from jobs.changing import changed
 from jobs.clock import seconds_to_us
 from jobs.decide.rules import (
     Answered,
@@ -76,9 +76,9 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     plugin = read.plugins.get(job.request.plugin.name)
     shown = with_sight(untroubled(job.progress), plugin)
     if plugin is None:
-        shown = replace(shown, phase=None, reason=None)
+        shown = changed(shown, phase=None, reason=None)
     news = shown.phase != job.progress.phase
-    progress = replace(shown, polls=job.progress.polls + 1)
+    progress = changed(shown, polls=job.progress.polls + 1)
     what = _sight(plugin, progress)
     progress = _counted(job.progress, progress, what, read.asked_us)
     if what is Sighting.TARGET:
@@ -129,7 +129,7 @@ def _counted(last: Progress, progress: Progress, what: Sighting, asked_us: int) 
     # A read soon after acceptance may show what was deleted before it.
     late = asked_us >= (progress.accepted_us or 0) + seconds_to_us(EARLY_S)
     appeared = progress.checked and progress.before is None and what is not Sighting.ABSENT
-    return replace(
+    return changed(
         progress,
         target_us=(progress.target_us or asked_us) if what is Sighting.TARGET else None,
         no_effect_us=(no_effect_us or asked_us) if no_effect else None,
@@ -237,7 +237,7 @@ def _stale(progress: Progress, asked_us: int, rules: Rules) -> Move:
     """
     settled_us = (progress.accepted_us or 0) + seconds_to_us(rules.settle_s)
     not_before_us = max(asked_us, settled_us)
-    doubted = replace(
+    doubted = changed(
         progress,
         stale=progress.stale + (sends_that_count(progress) > 0),
         not_before_us=not_before_us,
