@@ -80,7 +80,7 @@ class LinePipeline:
 
     def _stamp(self) -> str:
         """Return the time as RFC 3339 in UTC; the part down to the second is kept for reuse."""
-        second, micros = divmod(self._clock.now_us(), MICROSECONDS)
+        second, micros = divmod(self._clock.wall_us(), MICROSECONDS)
         kept, prefix = self._second
         if kept != second:
             prefix = (iso(second * MICROSECONDS) or "")[:20]

@@ -3,15 +3,25 @@
 Everything that needs the time takes a `Clock`, so that tests and rehearsals run the
 same code on virtual time.  Instants are integer microseconds since 1970 (UTC), as the
 store keeps them; waiting and measuring use seconds.
+
+Two questions have two clocks.  *How long ago?* is `monotonic` and `now_us`: leases, turns,
+settle times and deadlines, which a step of the wall clock must neither shorten nor stretch.
+*What time is it for the others?* is `wall_us`: dates of signatures, ends of tokens, dates in
+headers, log lines, which are wrong unless they follow every step.
 """
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import anyio
 
 MICROSECONDS: Final = 1_000_000
+NANOSECONDS: Final = 1_000_000_000
+
+Reading = Callable[[], int]
+"""Reads a clock of the machine, in nanoseconds."""
 
 
 class Clock(Protocol):
@@ -19,6 +29,10 @@ class Clock(Protocol):
 
     def now_us(self) -> int:
         """Return the instant in microseconds since 1970 (UTC); never goes backwards."""
+        ...
+
+    def wall_us(self) -> int:
+        """Return the wall clock's instant in microseconds since 1970 (UTC); it may jump."""
         ...
 
     def monotonic(self) -> float:
@@ -30,27 +44,49 @@ class Clock(Protocol):
         ...
 
 
+def elapsed_ns() -> int:
+    """Return nanoseconds from an arbitrary start, the time in which the machine slept included.
+
+    Linux's monotonic clock stands still while the machine is suspended.  A worker that measured
+    with it would come back believing in a lease that others have taken over meanwhile.
+    """
+    return time.clock_gettime_ns(_ELAPSED)
+
+
+# Elsewhere the monotonic clock must do.
+_ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The machine's clock.
 
-    The wall clock is read once and carried on by the monotonic one, so that a step of
-    the wall clock neither shortens a settle time nor ends a lease.
+    For `now_us` the wall clock is read once and carried on by the time that has elapsed, so
+    that a step of the wall clock neither shortens a settle time nor ends a lease.  `wall_us`
+    reads it anew each time: after a late NTP step, or when a machine was paused so that its
+    own clocks stood still, the next signature has the right date.
     """
 
-    def __init__(self) -> None:
-        self._offset_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+    def __init__(self, elapsed: Reading = elapsed_ns, wall: Reading = time.time_ns) -> None:
+        """Take the clocks of the machine; tests have their own."""
+        self._elapsed = elapsed
+        self._wall = wall
+        self._offset_us = wall() // 1000 - elapsed() // 1000
 
     def anchor(self, now_us: int) -> None:
         """Take *now_us* as the present instant: the time of a store that others share."""
-        self._offset_us = now_us - time.monotonic_ns() // 1000
+        self._offset_us = now_us - self._elapsed() // 1000
 
     def now_us(self) -> int:
         """Return microseconds since 1970 (UTC)."""
-        return time.monotonic_ns() // 1000 + self._offset_us
+        return self._elapsed() // 1000 + self._offset_us
+
+    def wall_us(self) -> int:
+        """Return what the machine's wall clock shows."""
+        return self._wall() // 1000
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic seconds."""
-        return time.monotonic()
+        """Return the machine's elapsed seconds."""
+        return self._elapsed() / NANOSECONDS
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the running event loop."""

@@ -1,4 +1,4 @@
-"""Stand-ins for what the product is handed: here, a clock that moves only when told to."""
+"""Stand-ins for what the product is handed: here, clocks that move only when told to."""
 
 import anyio
 import anyio.lowlevel
@@ -13,11 +13,20 @@ class FakeClock:
     def __init__(self, start_us: int = NOON_US) -> None:
         self._now_us = start_us
         self._start_us = start_us
+        self._stepped_us = 0
         self._sleepers: list[tuple[int, anyio.Event]] = []
 
     def now_us(self) -> int:
         """Return the instant it was moved to."""
         return self._now_us
+
+    def wall_us(self) -> int:
+        """Return the same instant, and by how much the wall clock was set since."""
+        return self._now_us + self._stepped_us
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock, as a late NTP does; no time passes."""
+        self._stepped_us += seconds_to_us(seconds)
 
     def monotonic(self) -> float:
         """Return the seconds it was moved by since it was made."""
@@ -55,3 +64,28 @@ class FakeClock:
         for sleeper in sorted(due, key=lambda one: one[0]):
             self._sleepers.remove(sleeper)
             sleeper[1].set()
+
+
+class Dials:
+    """The two clocks of a machine, for a `jobs.clock.SystemClock` that reads them."""
+
+    def __init__(self, *, elapsed_s: float, wall_s: float) -> None:
+        self._elapsed_s = elapsed_s
+        self._wall_s = wall_s
+
+    def elapsed(self) -> int:
+        """Return nanoseconds since an arbitrary start."""
+        return round(self._elapsed_s * 1_000_000_000)
+
+    def wall(self) -> int:
+        """Return nanoseconds since 1970."""
+        return round(self._wall_s * 1_000_000_000)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let both go on, as they do in a suspended machine, too."""
+        self._elapsed_s += seconds
+        self._wall_s += seconds
+
+    def set_wall(self, by_s: float) -> None:
+        """Set the wall clock forwards or backwards; no time passes."""
+        self._wall_s += by_s

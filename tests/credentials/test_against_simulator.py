@@ -170,6 +170,22 @@ async def test_a_token_that_the_cloud_ends_first_costs_one_refusal(machine: Mach
     assert asker.statuses == [200, 401, 200, 200, 200]
 
 
+@pytest.mark.parametrize("setup", [key, agency, pod])
+async def test_a_machine_that_was_paused_signs_with_the_right_date_afterwards(
+    machine: Machine, setup: Callable[[Machine, Simulator], dict[str, Any]]
+) -> None:
+    """Its clock stood still for a day and is set then: nothing it signs is refused, no restart."""
+    async with asking(machine, setup) as (asker, client):
+        assert isinstance(await asker.read(client), PoolRead)
+        asker.theirs.advance(hours=25)
+        asker.clock.step(25 * 3600)
+
+        seen = await asker.read(client)
+
+    assert isinstance(seen, PoolRead), seen
+    assert asker.statuses == [200, 200]
+
+
 def work_settings(url: str, folder: Path, **cloud: Any) -> Settings:
     """Return settings for a quick worker."""
     values: dict[str, Any] = {

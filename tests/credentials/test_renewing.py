@@ -40,7 +40,7 @@ class Bank:
         await anyio.lowlevel.checkpoint()
         if self.failing is not None:
             raise NoCredentialError(Answer(outcome=self.failing, sent=False, message="no luck"))
-        end = None if self.life_s is None else self.clock.now_us() + seconds_to_us(self.life_s)
+        end = None if self.life_s is None else self.clock.wall_us() + seconds_to_us(self.life_s)
         return Token.of(f"token-{self.handed}", expires_us=end)
 
 
@@ -330,3 +330,26 @@ async def test_renewals_are_logged_without_the_credential(
     assert lines[0]["until"] == "2026-11-25T12:00:00.000Z"
     assert (lines[1]["still_valid"], lines[1]["retry_in_s"]) == (False, 5.0)
     assert "token-1" not in repr(lines)
+
+
+async def test_a_credential_ends_by_the_worlds_clock(bank: Bank, held: Renewing[Token]) -> None:
+    """After a machine was paused for a day its wall clock is set, and the token is renewed."""
+    await held.ready()
+
+    bank.clock.step(DAY_S)
+    await held.ready()
+
+    assert (bank.handed, text(held)) == (2, "token-2")
+
+
+async def test_setting_the_clock_does_not_shorten_the_rest_after_a_refusal(
+    bank: Bank, held: Renewing[Token]
+) -> None:
+    """Six refusals in a row lock a user: five minutes are five minutes, whatever is set."""
+    bank.failing = Outcome.UNAUTHENTICATED
+    for step_s in (HOUR_S, -HOUR_S, DAY_S):
+        with pytest.raises(NoCredentialError):
+            await held.ready()
+        bank.clock.step(step_s)
+
+    assert bank.handed == 1

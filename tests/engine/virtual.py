@@ -71,6 +71,10 @@ class VirtualClock:
         """Return the virtual instant."""
         return EPOCH_US + round(self._loop.virtual.now * MICROSECONDS)
 
+    def wall_us(self) -> int:
+        """Return the virtual instant: nobody sets this clock."""
+        return self.now_us()
+
     def monotonic(self) -> float:
         """Return the virtual seconds."""
         return self._loop.virtual.now

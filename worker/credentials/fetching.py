@@ -168,7 +168,7 @@ class WireFetcher:
             raw.status,
             raw.headers,
             raw.body,
-            now_us=self.clock.now_us(),
+            now_us=self.clock.wall_us(),
             secrets=request.secrets,
         )
 

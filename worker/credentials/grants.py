@@ -86,7 +86,7 @@ class PasswordGrant:
                 secrets=(self.login.password.reveal(),),
             )
         )
-        return _token(what, raw, self.asking.fetcher.clock.now_us())
+        return _token(what, raw, self.asking.fetcher.clock.wall_us())
 
     def _body(self) -> bytes:
         login = self.login
@@ -136,7 +136,7 @@ class AgencyGrant:
         url = self.asking.iam.with_path("/v3.0/OS-CREDENTIAL/securitytokens")
         body = orjson.dumps({"auth": {"identity": self._identity()}})
         await self.base.ready(url)
-        proof = self.base.headers("POST", url, body, fetcher.clock.now_us())
+        proof = self.base.headers("POST", url, body, fetcher.clock.wall_us())
         raw = await fetcher.fetch(
             Request(
                 who=self.asking.who,
@@ -149,7 +149,7 @@ class AgencyGrant:
                 secrets=hidden_in_errors(proof),
             )
         )
-        return _access_key(what, raw, fetcher.clock.now_us())
+        return _access_key(what, raw, fetcher.clock.wall_us())
 
     def _identity(self) -> dict[str, Any]:
         agency = self.agency
@@ -185,7 +185,7 @@ class IdTokenGrant:
             headers={"X-Idp-Id": self.provider},
             secrets=(id_token.reveal(),),
         )
-        subject = _token(what, token, self.asking.fetcher.clock.now_us()).secret
+        subject = _token(what, token, self.asking.fetcher.clock.wall_us()).secret
         asked = {"id": subject.reveal(), "duration_seconds": FEDERATED_S}
         raw = await self._ask(
             what,
@@ -193,7 +193,7 @@ class IdTokenGrant:
             {"auth": {"identity": {"methods": ["token"], "token": asked}}},
             secrets=(subject.reveal(),),
         )
-        return _access_key(what, raw, self.asking.fetcher.clock.now_us())
+        return _access_key(what, raw, self.asking.fetcher.clock.wall_us())
 
     async def _ask(
         self,
@@ -245,7 +245,7 @@ class PodGrant:
                 secrets=(token.reveal(),),
             )
         )
-        return _access_key(what, raw, self.fetcher.clock.now_us())
+        return _access_key(what, raw, self.fetcher.clock.wall_us())
 
 
 class MetadataGrant:
@@ -272,7 +272,7 @@ class MetadataGrant:
         if raw.status == 401:
             self._headers = await self._token(what)
             raw = await self._ask(what, success=frozenset({200}))
-        return _access_key(what, raw, self._fetcher.clock.now_us())
+        return _access_key(what, raw, self._fetcher.clock.wall_us())
 
     async def _ask(self, what: str, *, success: frozenset[int]) -> RawAnswer:
         return await self._fetcher.fetch(

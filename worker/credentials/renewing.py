@@ -4,6 +4,9 @@ The old one is served while it is valid, also when its renewal fails; then the n
 for a backoff.  Nothing runs in the background: the first request that finds the credential
 old renews it, the others go on with what there is, or wait for the one renewal when there is
 nothing left.
+
+A credential's end is an instant of the world's, so it is compared with the wall clock; how long
+a failed renewal rests is measured.
 """
 
 from collections.abc import Awaitable, Callable
@@ -66,9 +69,9 @@ class Renewing(Generic[T]):
         self._value: T | None = None
         self._ended = False
         self._replaced_an_ended_one = False
-        self._fetched_us = 0
+        self._fetched_at = 0.0
         self._renew_us = 0
-        self._retry_us = 0
+        self._retry_at = 0.0
         self._failures = 0
         self._failure = _none_yet(what)
 
@@ -88,10 +91,10 @@ class Renewing(Generic[T]):
         Raises:
             NoCredentialError: If there is none, and none can be had now.
         """
-        now_us = self._clock.now_us()
+        now_us = self._clock.wall_us()
         if now_us < self._renew_us:
             return
-        if self._is_valid(now_us) and (now_us < self._retry_us or self._lock.locked()):
+        if self._is_valid(now_us) and (self._rests() or self._lock.locked()):
             return
         async with self._lock:
             await self._renew()
@@ -104,21 +107,21 @@ class Renewing(Generic[T]):
         """
         if used is not self._value or self._ended:
             return True
-        age_us = self._clock.now_us() - self._fetched_us
-        if self._replaced_an_ended_one and age_us < seconds_to_us(YOUNG_S):
+        age_s = self._clock.monotonic() - self._fetched_at
+        if self._replaced_an_ended_one and age_s < YOUNG_S:
             return False
         self._ended = True
         self._renew_us = 0
-        self._retry_us = 0
+        self._retry_at = 0.0
         return True
 
     async def _renew(self) -> None:
         """Fetch, unless somebody else has just done so or has just failed to."""
-        now_us = self._clock.now_us()
+        now_us = self._clock.wall_us()
         if now_us < self._renew_us:
             return
         valid = self._is_valid(now_us)
-        if now_us >= self._retry_us:
+        if not self._rests():
             try:
                 self._accept(await self._fetch())
             except NoCredentialError as error:
@@ -129,8 +132,12 @@ class Renewing(Generic[T]):
             # Without the cause: its frames have held the secret.
             raise NoCredentialError(self._failure) from None
 
+    def _rests(self) -> bool:
+        """Whether the last renewal failed so lately that none is tried now."""
+        return self._clock.monotonic() < self._retry_at
+
     def _accept(self, value: T) -> None:
-        now_us = self._clock.now_us()
+        now_us = self._clock.wall_us()
         end_us = value.expires_us
         if end_us is not None and end_us <= now_us:
             detail = f"the new {self._what} ended at {iso(end_us)}, and here it is {iso(now_us)}"
@@ -139,8 +146,8 @@ class Renewing(Generic[T]):
                 Answer(outcome=Outcome.CONNECT_TIMEOUT, sent=False, message=message)
             )
         self._replaced_an_ended_one = self._ended
-        self._value, self._fetched_us = value, now_us
-        self._ended, self._failures, self._retry_us = False, 0, 0
+        self._value, self._fetched_at = value, self._clock.monotonic()
+        self._ended, self._failures, self._retry_at = False, 0, 0.0
         self._renew_us = NEVER_US if end_us is None else end_us - _early_us(end_us - now_us)
         log.info("auth.renewed", what=self._what, until=iso(end_us))
 
@@ -150,8 +157,8 @@ class Renewing(Generic[T]):
             pause_s = LONGEST_PAUSE_S
         self._failures += 1
         self._failure = failure
-        now_us = self._clock.now_us()
-        self._retry_us = now_us + seconds_to_us(pause_s)
+        now_us = self._clock.wall_us()
+        self._retry_at = self._clock.monotonic() + pause_s
         log.warning(
             "auth.renewal_failed",
             what=self._what,

@@ -77,7 +77,7 @@ class Exchange:
         body = call.body or b""
         try:
             await self._authorizer.ready(call.url)
-            proof = self._authorizer.headers(call.method, call.url, body, self._clock.now_us())
+            proof = self._authorizer.headers(call.method, call.url, body, self._clock.wall_us())
         except NoCredentialError as error:
             return error.answer
         headers = proof if call.body is None else {"Content-Type": call.content_type, **proof}
@@ -100,7 +100,7 @@ class Exchange:
             raw.status,
             raw.headers,
             raw.body,
-            now_us=self._clock.now_us(),
+            now_us=self._clock.wall_us(),
             secrets=hidden_in_errors(proof),
         )
         if answer.outcome is not Outcome.UNAUTHENTICATED:
