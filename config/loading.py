@@ -9,7 +9,9 @@ The order, strongest first, key by key:
 5. ``plugwave.toml`` in the folder the command is started in;
 6. ``config.toml`` in the user's configuration folder;
 7. ``/etc/plugwave/config.toml``;
-8. the default.
+8. for ``cloud.endpoints`` alone, and only without ``cloud.endpoint``: what is set for the
+   official SDK (`config.regions`);
+9. the default.
 
 A secret and its ``…_file`` key are two ways to say one thing: whichever stands in the
 stronger source wins.  An unknown key is an error everywhere, because a limit with a typo
@@ -30,6 +32,7 @@ from pydantic_core import ErrorDetails
 from config.addresses import store_passwords
 from config.keys import KeyPath, all_keys
 from config.masking import clean_text
+from config.regions import sdk_layer
 from config.settings import Settings, default_store_url
 from config.sources import (
     Flag,
@@ -138,6 +141,7 @@ def load(
     ]
     problems = [problem for layer in layers for problem in layer.problems]
     given = _merged(layers, problems)
+    _add_sdk_endpoints(given, environ, problems)
     _read_secret_files(given, problems)
     settings = _validated(given, places, problems)
     if settings is None or problems:
@@ -183,6 +187,18 @@ def _merged(layers: Iterable[Layer], problems: list[str]) -> dict[KeyPath, Given
                 names = f"{'.'.join(path)} and {'.'.join(twin)}"
                 problems.append(f"{names} are both set ({one.origin}); keep one of them")
     return merged
+
+
+def _add_sdk_endpoints(
+    given: dict[KeyPath, Given], environ: Mapping[str, str], problems: list[str]
+) -> None:
+    """Add the endpoints that are set for the SDK, for regions that have none of ours."""
+    if ("cloud", "endpoint") in given:
+        return
+    layer = sdk_layer(environ)
+    problems += layer.problems
+    for path, one in layer.given.items():
+        given.setdefault(path, one)
 
 
 def _base(path: KeyPath) -> KeyPath:

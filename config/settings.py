@@ -143,7 +143,9 @@ class CloudSettings(Section):
     Without it the address follows from the region."""
 
     endpoints: Mapping[Region, Endpoint] = Field(default_factory=dict)
-    """The same for one region each; wins over `endpoint` for jobs of that region."""
+    """The same for one region each; wins over `endpoint` for jobs of that region. Without
+    `endpoint`, what is set for the official SDK counts for regions that have none here:
+    `HUAWEICLOUD_SDK_REGION_MODELARTS_<REGION>`, then `~/.huaweicloud/regions.yaml`."""
 
     region: Region | None = None
     """Region of jobs that name none."""
