@@ -189,6 +189,12 @@ _ALL: Final = (
     ),
     _event("auth.renewed", "info", "A token or temporary key was fetched.", "what until"),
     _event(
+        "auth.replaced",
+        "warning",
+        "Another access key is configured now; this process keeps its own until a restart.",
+        "credential now",
+    ),
+    _event(
         "auth.renewal_failed",
         "warning",
         "A token or temporary key could not be fetched; the old one serves while it is valid.",

@@ -104,12 +104,22 @@ def _wallet(
     settings: Settings, wires: Wires, counts: CallCounts, store: LimitStore, tasks: TaskGroup
 ) -> Wallet:
     """Return the credentials of this process; what they ask for is limited and counted."""
+    fetcher = _fetcher(settings, wires, counts, store, tasks)
+    return Wallet(settings, Surroundings.of(os.environ), fetcher)
+
+
+def _fetcher(
+    settings: Settings, wires: Wires, counts: CallCounts, store: LimitStore, tasks: TaskGroup
+) -> WireFetcher:
     clock = counts.troubles.clock
     turns = Turns(
         pace_of(settings.cloud), store=store, clock=clock, tasks=tasks, counted=counts.count
     )
-    fetcher = WireFetcher(wires.outward, wires.local, turns.turn, clock)
-    return Wallet(settings, Surroundings.of(os.environ), fetcher)
+    return WireFetcher(wires.outward, wires.local, turns.turn, clock)
+
+
+def _guard(of: Credential, store: LimitStore, clock: Clock) -> KeyGuard:
+    return KeyGuard(of.name, of.mark, store=store, clock=clock, source=of.source)
 
 
 def _placed(cloud: CloudSettings, credential: Credential) -> CloudSettings:
@@ -186,7 +196,7 @@ class Work:
             urls = Urls(cloud.endpoint, cloud.endpoints)
             client = ModelArtsClient(wires.outward, urls, credential.authorizer, self._clock)
             lease = self._new_lease(store)
-            guard = KeyGuard(credential.name, credential.mark, store=store, clock=self._clock)
+            guard = _guard(credential, store, self._clock)
             switchboard = Switchboard(
                 Account(client=client, credential=credential.name, guard=guard),
                 cloud,
@@ -313,6 +323,16 @@ class Work:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is needed to ask the cloud as one credential; *fetcher* asks without it."""
+
+    discovery: Discovery
+    credential: Credential
+    guard: KeyGuard
+    fetcher: WireFetcher
+
+
 @asynccontextmanager
 async def discovering(
     settings: Settings, store: LimitStore, clock: Clock | None = None
@@ -322,16 +342,30 @@ async def discovering(
     Raises:
         ConfigError: If no credential is configured.
     """
+    async with asking(settings, store, clock) as outlook:
+        yield outlook.discovery
+
+
+@asynccontextmanager
+async def asking(
+    settings: Settings, store: LimitStore, clock: Clock | None = None
+) -> AsyncIterator[Outlook]:
+    """The same, with what stands behind it.
+
+    Raises:
+        ConfigError: If no credential is configured.
+    """
     clock = clock or SystemClock()
     counts = CallCounts(Troubles(clock))
     opened = _wires(settings.cloud, clock, FLEET_LIMIT_BYTES)
     try:
         async with opened as wires, anyio.create_task_group() as tasks:
-            credential = _wallet(settings, wires, counts, store, tasks).get()
+            fetcher = _fetcher(settings, wires, counts, store, tasks)
+            credential = Wallet(settings, Surroundings.of(os.environ), fetcher).get()
             cloud = _placed(settings.cloud, credential)
             beside = None if credential.iam is None else str(credential.iam)
             urls = Urls(cloud.endpoint, cloud.endpoints, iam=cloud.iam_endpoint or beside)
-            guard = KeyGuard(credential.name, credential.mark, store=store, clock=clock)
+            guard = _guard(credential, store, clock)
             client = ModelArtsClient(wires.outward, urls, credential.authorizer, clock)
             board = Switchboard(
                 Account(client=client, credential=credential.name, guard=guard),
@@ -344,7 +378,12 @@ async def discovering(
             rng = random.Random()  # noqa: S311 - jitter, not a secret
             inquiry = Inquiry(board.calls_to, clock=clock, rng=rng)
             iam = IamClient(wires.outward, urls, credential.authorizer, clock)
-            yield Discovery(client, iam, urls, inquiry)
+            yield Outlook(
+                discovery=Discovery(client, iam, urls, inquiry),
+                credential=credential,
+                guard=guard,
+                fetcher=fetcher,
+            )
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise _first_of(group) from None

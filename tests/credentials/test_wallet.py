@@ -25,7 +25,6 @@ from tests.modelarts.scripted import OPEN_ANSWER, caller, cloud, http, known
 from worker.credentials.fetching import Request, unavailable
 from worker.credentials.sources import Source
 from worker.credentials.wallet import Wallet, iam_of
-from worker.modelarts.auth import AkSkAuth, NoAuth, TokenAuth
 from worker.modelarts.keys import Token
 from worker.modelarts.transport import RawAnswer
 
@@ -101,9 +100,13 @@ def test_kinds_of_authorizers(machine: Machine) -> None:
     token = wallet(machine, token=TOKEN).get()
     key = wallet(machine.set(SDK)).get()
 
-    assert isinstance(none.authorizer, NoAuth)
-    assert isinstance(token.authorizer, TokenAuth)
-    assert isinstance(key.authorizer, AkSkAuth)
+    url = URL("https://localhost/v2/p/pools")
+    proofs = [one.authorizer.headers("GET", url, b"", 0) for one in (none, token, key)]
+    assert [sorted(proof) for proof in proofs] == [
+        [],
+        ["X-Auth-Token"],
+        ["Authorization", "Host", "X-Project-Id", "X-Sdk-Date"],
+    ]
     assert (none.name, none.mark) == ("none", None)
     assert token.mark != key.mark
 

@@ -1,12 +1,14 @@
 """The credentials of one process, by the names of their profiles, each put together once.
 
-A wallet looks at the surroundings when a credential is first asked for, and never again: what
-changes there later takes a new process.  Tokens and temporary keys are renewed all the same.
+A wallet looks at the surroundings when a credential is first asked for, and again only after a
+refusal: then a secret that was mended in a file is taken (`worker.credentials.standing`).
+Tokens and temporary keys are renewed all the same.
 """
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from yarl import URL
@@ -37,6 +39,7 @@ from worker.credentials.sources import (
     mark_of,
     name_of,
 )
+from worker.credentials.standing import Standing
 from worker.modelarts.auth import (
     AkSkAuth,
     Authorizer,
@@ -62,12 +65,14 @@ class Credential:
         authorizer: Proves it.
         mark: Changes with the lasting secret and tells nothing of it; None without a secret.
         iam: Where its IAM is, if its source says so.
+        source: Reads it again after a refusal; None where there is nothing to read.
     """
 
     found: Found
     authorizer: Authorizer = field(repr=False)
     mark: str | None = None
     iam: URL | None = None
+    source: Standing | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -117,12 +122,17 @@ class Wallet:
         if chosen.source is None:
             return Credential(found=chosen.found, authorizer=NoAuth())
         source = chosen.source
+        standing = Standing(source, partial(self._source, profile), self._authorizer)
         return Credential(
             found=chosen.found,
-            authorizer=self._authorizer(source),
+            authorizer=standing,
             mark=mark_of(source),
             iam=None if source.iam is None else _named_iam(source),
+            source=standing,
         )
+
+    def _source(self, profile: str | None) -> Source | None:
+        return choose(self._settings, self._around, profile).source
 
     def _authorizer(self, source: Source) -> Authorizer:
         base = self._base(source)
