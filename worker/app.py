@@ -94,7 +94,11 @@ class Wires:
 @asynccontextmanager
 async def _wires(cloud: CloudSettings, clock: Clock, limit_bytes: int) -> AsyncIterator[Wires]:
     settings = TransportSettings(
-        trust_env=cloud.trust_env, tls=_tls(cloud), answer_limit_bytes=limit_bytes
+        trust_env=cloud.trust_env,
+        tls=_tls(cloud),
+        answer_limit_bytes=limit_bytes,
+        # Half of the settle time stays for what the cloud itself does late.
+        unacked_s=min(cloud.request_timeout, max(cloud.settle / 2, 1.0)),
     )
     async with Transport(clock, settings) as outward, Transport(clock) as local:
         yield Wires(outward=outward, local=local)

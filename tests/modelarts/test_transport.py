@@ -340,8 +340,8 @@ async def test_a_late_timer_does_not_cut_a_connection_that_was_given_back() -> N
         await response.read()
         assert sending.timer is not None
         sending.timer.cancel()
-        assert conn is not None
-        sending.expire(conn)
+        assert conn is sending.conn
+        sending.expire()
         after = await call.create()
 
     assert not sending.expired

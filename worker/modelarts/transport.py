@@ -13,9 +13,11 @@ which ends every wait there is.  A caller may still put a scope around a call.
 What the gate refuses has not been written: the connection goes back unused.  A connection
 that is gone, or into which the server spoke unasked, is not written to either.  With a body
 the bytes follow within one turn of the event loop (aiohttp writes head and body together
-from a task of its own before Python 3.12); nothing is waited for in between.  After the gate
-"sent" means *may have left*: that a server dropped an idle connection just before cannot be
-told from a request that was lost after it had been received.
+from a task of its own before Python 3.12); nothing is waited for in between.  A process that
+was stopped in that turn does not write afterwards (`WRITE_WITHIN_S`).  After the gate "sent"
+means *may have left*: that a server dropped an idle connection just before cannot be told
+from a request that was lost after it had been received.  Whoever gives up waiting also takes
+back what the kernel has not sent yet; see `worker.modelarts.sockets`.
 """
 
 import ssl
@@ -36,21 +38,27 @@ from aiohttp import (
     StreamReader,
     TCPConnector,
 )
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from jobs.clock import Clock
+from jobs.clock import Clock, seconds_to_us
 from jobs.errors import ConfigError
 from jobs.outcomes import Answer, Outcome
 from worker.modelarts.faults import GateClosed
 from worker.modelarts.outcomes_of_exceptions import FOREIGN, answer_of_exception, without_answer
+from worker.modelarts.sockets import discard, socket_factory
 
 Gate = Callable[[], None]
 """Called once, right before a request is written; raises `GateClosed` to keep it back."""
 
 ANSWER_LIMIT_BYTES: Final = 1024 * 1024
 """Largest body that is read, unless the settings say otherwise."""
+
+WRITE_WITHIN_S: Final = 1.0
+"""A request that is not written so soon after its gate was asked is not written at all: the
+process was stopped in between, and what the gate said may be true no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,8 @@ class TransportSettings:
         tls: For a private certificate authority; must verify.  None: the system's.
         user_agent: How we introduce ourselves.
         answer_limit_bytes: Largest body that is read; lists without pages may need more.
+        unacked_s: Sent bytes that the other side has not acknowledged after this are thrown
+            away by the kernel, also when this process is stopped or gone.
     """
 
     trust_env: bool = False
@@ -73,6 +83,7 @@ class TransportSettings:
     tls: ssl.SSLContext | None = None
     user_agent: str = "plugwave"
     answer_limit_bytes: int = ANSWER_LIMIT_BYTES
+    unacked_s: float = 30.0
 
     def __post_init__(self) -> None:
         """Refuse a TLS context that does not verify: there is no such fallback."""
@@ -104,6 +115,7 @@ class Sending:
         sent_us: Set when the request may have left.
         expired: Whether the connection was cut because the deadline had passed.
         timer: Cuts the connection at the deadline.
+        conn: What it was written to.
     """
 
     body: bytes | None = field(repr=False)
@@ -113,12 +125,24 @@ class Sending:
     sent_us: int | None = None
     expired: bool = False
     timer: TimerHandle | None = None
+    conn: Connection | None = None
 
-    def expire(self, conn: Connection) -> None:
+    def expire(self) -> None:
         """Cut the connection, unless it has been given back because the answer is complete."""
-        if conn.transport is not None:
-            self.expired = True
-            conn.transport.abort()
+        self.expired = self.take_back()
+
+    def take_back(self) -> bool:
+        """Cut the connection and drop what has not left yet; False when it was given back."""
+        transport = None if self.conn is None else self.conn.transport
+        if transport is None:
+            return False
+        discard(transport)
+        return True
+
+    def is_overdue(self) -> bool:
+        """Whether the gate was asked too long ago for its answer to hold still."""
+        asked_us = self.sent_us
+        return asked_us is None or self.clock.now_us() - asked_us > _WRITE_WITHIN_US
 
 
 class ConnectionGoneError(ClientError):
@@ -127,6 +151,9 @@ class ConnectionGoneError(ClientError):
 
 class SentTwiceError(ClientError):
     """The library tried to write the same request again; the first one is lost."""
+
+
+_WRITE_WITHIN_US: Final = seconds_to_us(WRITE_WITHIN_S)
 
 
 class _Request(ClientRequest):
@@ -157,8 +184,19 @@ class _Request(ClientRequest):
             conn.release()
             raise
         sending.sent_us = sending.clock.now_us()
-        sending.timer = self.loop.call_at(sending.deadline, sending.expire, conn)
+        sending.conn = conn
+        sending.timer = self.loop.call_at(sending.deadline, sending.expire)
         return await super().send(conn)
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        """Write head and body, unless the process was stopped since the gate was asked."""
+        sending = self._sending
+        if sending is not None and sending.is_overdue():
+            sending.take_back()
+            return
+        await super().write_bytes(writer, conn, content_length)
 
 
 def _is_usable(protocol: ResponseHandler) -> bool:
@@ -188,6 +226,7 @@ class Transport:
                 keepalive_timeout=settings.keepalive_s,
                 ttl_dns_cache=settings.dns_cache_s,
                 ssl=True if settings.tls is None else settings.tls,
+                socket_factory=socket_factory(settings.unacked_s),
             ),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
