@@ -131,13 +131,14 @@ _ALL: Final = (
         "cloud.throttled",
         "warning",
         "The cloud answered 429; at most one line in ten seconds and region.",
-        "endpoint count retry_after_s rate_now outcome status error_code message request_id",
+        "credential endpoint count retry_after_s rate_now outcome status error_code message"
+        " request_id",
     ),
     _event(
         "cloud.unreachable",
         "warning error",
         "No request to an endpoint gets an answer.",
-        "endpoint since_s outcome status error_code message request_id",
+        "credential endpoint since_s outcome status error_code message request_id",
     ),
     _event("cloud.reachable", "info", "An endpoint answers again.", "endpoint down_s"),
     _event(
@@ -186,6 +187,12 @@ _ALL: Final = (
         "warning error",
         "Somebody was refused.",
         "credential endpoint outcome status error_code message request_id",
+    ),
+    _event(
+        "profile.unusable",
+        "warning",
+        "A profile's credential cannot be used; its jobs are left to other workers.",
+        "profile error do",
     ),
     _event("auth.renewed", "info", "A token or temporary key was fetched.", "what until"),
     _event(

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, model_validator
 
-from config.fields import Region, Section
+from config.fields import Endpoint, Region, Section
 from jobs.names import is_name, is_project
 
 PROFILES: Final = "profiles"
@@ -67,7 +67,15 @@ class ProfileSettings(Section):
     """Project id for commands that need one, and for tokens."""
 
     region: Region | None = None
-    """Region of jobs that name none, when `cloud.region` is not set."""
+    """Region of this account's jobs that name none; without it `cloud.region`."""
+
+    endpoint: Endpoint | None = None
+    """Base URL of the ModelArts API for this account; goes before `cloud.endpoint` and
+    `cloud.endpoints`. For an account of another cloud."""
+
+    iam_endpoint: Endpoint | None = None
+    """Base URL of IAM for this account. Without it `cloud.iam_endpoint`; for a profile with an
+    endpoint of its own, the IAM beside that."""
 
     agency_name: str | None = None
     """An agency to act as; its temporary keys are asked for with the profile's credentials."""

@@ -7,6 +7,7 @@ whole, and never reads the environment; where values come from is `config.loadin
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -148,7 +149,7 @@ class CloudSettings(Section):
     `HUAWEICLOUD_SDK_REGION_MODELARTS_<REGION>`, then `~/.huaweicloud/regions.yaml`."""
 
     region: Region | None = None
-    """Region of jobs that name none."""
+    """Region of jobs that name none, decided when they are taken in; a profile's own goes first."""
 
     auth: Auth = Auth.AUTO
     """`auto` takes the first complete source of credentials, `aksk` the first key pair, `token`
@@ -340,8 +341,42 @@ class Settings(Section):
         wanted = self.cloud.profile
         if wanted is not None and wanted not in self.profiles:
             known = ", ".join(sorted(self.profiles)) or "none"
-            raise ValueError(f"cloud.profile names no entry of profiles (there are: {known})")
+            near = get_close_matches(wanted, self.profiles, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"cloud.profile names no entry of profiles (there are: {known}){hint}")
         return self
+
+    @model_validator(mode="after")
+    def _simulated_profiles_stay_here(self) -> Self:
+        if self.cloud.auth is Auth.NONE:
+            for name, profile in self.profiles.items():
+                if profile.endpoint is not None and not is_loopback(profile.endpoint):
+                    raise ValueError(
+                        f"cloud.auth is none, and profiles.{name}.endpoint is not on this machine"
+                    )
+        return self
+
+    def cloud_of(self, profile: str | None = None) -> CloudSettings:
+        """Return the cloud as a profile sees it: its own region and endpoint go first.
+
+        Without a name it is the profile that `cloud.profile` selects, if any.
+
+        Raises:
+            KeyError: If there is no such profile.
+        """
+        name = profile or self.cloud.profile
+        if name is None:
+            return self.cloud
+        own = self.profiles[name]
+        changes: dict[str, Any] = {}
+        if own.region is not None:
+            changes["region"] = own.region
+        if own.endpoint is not None:
+            # The other addresses are those of another cloud, and no credential may go there.
+            changes |= {"endpoint": own.endpoint, "endpoints": {}, "iam_endpoint": None}
+        if own.iam_endpoint is not None:
+            changes["iam_endpoint"] = own.iam_endpoint
+        return self.cloud.model_copy(update=changes)
 
 
 def sections() -> Mapping[str, type[Section]]:

@@ -60,7 +60,8 @@ class JobRequest:
     """One accepted request: one pool and one plug-in change.
 
     ``deadline_s`` counts from the first claim.  ``fingerprint`` is the SHA-256 (hex) over
-    the canonical JSON of everything that makes two requests the same.
+    the canonical JSON of everything that makes two requests the same.  ``profile`` names the
+    account to send as; None is the worker's own.
     """
 
     target: Target
@@ -69,6 +70,7 @@ class JobRequest:
     natural_key: str
     source: str = "cli"
     idempotency_key: str | None = None
+    profile: str | None = None
     priority: int = 0
     not_before_us: int | None = None
     deadline_s: float | None = None

@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from config.addresses import StoreEngine
 from config.settings import CloudSettings, ReadFirst, Settings
 from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules, UpgradeCall
-from jobs.errors import ConfigError, CredentialsRefusedError, PlugwaveError
+from jobs.errors import ConfigError, PlugwaveError
+from jobs.outcomes import Answer, Outcome
 from jobs.states import HELD_STATES
 from jobs.store.protocol import LimitStore, Store, WorkerInfo
+from worker.accounts import Accounts, placed
 from worker.calls import CallCounts
 from worker.credentials.chain import choose
 from worker.credentials.fetching import WireFetcher
@@ -36,10 +38,10 @@ from worker.executor import Executor
 from worker.guard import KeyGuard
 from worker.inquiry import Inquiry
 from worker.lease import NoLease, WorkerLease
-from worker.modelarts.client import ModelArtsClient
 from worker.modelarts.iam import IamClient
 from worker.modelarts.transport import ANSWER_LIMIT_BYTES, Transport, TransportSettings
 from worker.modelarts.urls import Urls
+from worker.prospects import Prospects
 from worker.reporting import Reporter
 from worker.runner import Runner, RunnerLimits
 from worker.statistics import InHand, WorkerStatistics
@@ -50,6 +52,14 @@ from worker.troubles import Troubles
 LOOK_EVERY_S = 0.5
 """How often the figures that live in the store are read anew for progress lines."""
 
+
+REFUSED_BEFORE = Answer(
+    outcome=Outcome.UNAUTHENTICATED,
+    sent=False,
+    message="the cloud refused it before, and it has not changed since; mend it, or run "
+    "`plugwave doctor` when it should be accepted now",
+)
+"""What is said of a credential whose breaker is open when a finite run begins."""
 
 FLEET_LIMIT_BYTES = 64 * 1024 * 1024
 """Largest list that discovery reads: pools have no pages, and each takes a few kilobytes."""
@@ -122,16 +132,6 @@ def _fetcher(
     return WireFetcher(wires.outward, wires.local, turns.turn, clock)
 
 
-def _guard(of: Credential, store: LimitStore, clock: Clock) -> KeyGuard:
-    return KeyGuard(of.name, of.mark, store=store, clock=clock, source=of.source)
-
-
-def _placed(cloud: CloudSettings, credential: Credential) -> CloudSettings:
-    """Return the settings with the credential's region, where they name none."""
-    region = cloud.region or credential.found.region
-    return cloud.model_copy(update={"region": region})
-
-
 class Work:
     """One worker process: `run` works until drained or empty, `statistics` tells how it goes."""
 
@@ -195,35 +195,30 @@ class Work:
         settings = self._settings
         opened = _wires(settings.cloud, self._clock, ANSWER_LIMIT_BYTES)
         async with opened as wires, anyio.create_task_group() as tasks:
-            credential = _wallet(settings, wires, self._counts, store, tasks).get()
-            cloud = _placed(settings.cloud, credential)
-            urls = Urls(cloud.endpoint, cloud.endpoints)
-            client = ModelArtsClient(wires.outward, urls, credential.authorizer, self._clock)
+            wallet = _wallet(settings, wires, self._counts, store, tasks)
+            accounts = Accounts(settings, wallet, wires.outward, store=store, clock=self._clock)
+            served = accounts.all()
             lease = self._new_lease(store)
-            guard = _guard(credential, store, self._clock)
-            switchboard = Switchboard(
-                Account(client=client, credential=credential.name, guard=guard),
-                cloud,
-                lease,
-                self._counts,
-                store=store,
-                tasks=tasks,
+            self._switchboard = Switchboard(
+                served, settings.cloud, lease, self._counts, store=store, tasks=tasks
             )
-            self._switchboard = switchboard
             rng = random.Random()  # noqa: S311 - jitter, not a secret
             self._executor = Executor(store, self._clock, rules_of(self._settings, rng))
-            self._runner = self._new_runner(store, lease, switchboard, self._executor)
+            self._runner = self._new_runner(store, lease, served, self._switchboard)
             if self._stop_asked:
                 self._runner.stop()
-            if self._until_empty and not await guard.admits():
-                raise CredentialsRefusedError(
-                    "the cloud refused this credential before, and it has not changed since",
-                    do="mend it, or run `plugwave doctor` when it should be accepted now",
-                )
+            if self._until_empty:
+                await self._note_refusals(served)
             tasks.start_soon(self._look_at_store, store, name="figures")
             await self._runner.run()
             await self._refresh(store)
             tasks.cancel_scope.cancel()
+
+    async def _note_refusals(self, served: Mapping[str | None, Account]) -> None:
+        """Remember which credentials were refused before: a finite run waits for none of them."""
+        for account in served.values():
+            if not await account.guard.admits():
+                self._troubles.refused[account.credential] = REFUSED_BEFORE
 
     def _new_lease(self, store: Store) -> WorkerLease:
         worker = self._settings.worker
@@ -236,9 +231,19 @@ class Work:
         )
 
     def _new_runner(
-        self, store: Store, lease: WorkerLease, switchboard: Switchboard, executor: Executor
+        self,
+        store: Store,
+        lease: WorkerLease,
+        served: Mapping[str | None, Account],
+        switchboard: Switchboard,
     ) -> Runner:
         settings = self._settings
+        assert self._executor is not None
+        profiles = tuple(profile for profile in served if profile is not None)
+        info = WorkerInfo(
+            name=self.name, host=socket.gethostname(), pid=os.getpid(), profiles=profiles
+        )
+        credentials = {profile: account.credential for profile, account in served.items()}
         limits = RunnerLimits(
             slots=self._slots,
             lease_s=settings.worker.lease,
@@ -246,18 +251,22 @@ class Work:
             drain_s=settings.worker.drain,
             # Others may still have a request on the wire until its time-out.
             rescue_grace_s=settings.cloud.request_timeout,
-            unreachable_after_s=settings.cloud.unreachable_after,
             until_empty=self._until_empty,
         )
         return Runner(
             store,
-            executor,
+            self._executor,
             lease,
             Reporter(store, self._report_folder()),
-            self._troubles,
             limits,
             clock=self._clock,
-            info=WorkerInfo(name=self.name, host=socket.gethostname(), pid=os.getpid()),
+            info=info,
+            prospects=Prospects(
+                store,
+                self._troubles,
+                credentials,
+                unreachable_after_s=settings.cloud.unreachable_after,
+            ),
             calls_for=switchboard.calls_for,
             close_turns=switchboard.close,
             rate=switchboard.rate,
@@ -365,27 +374,20 @@ async def asking(
     try:
         async with opened as wires, anyio.create_task_group() as tasks:
             fetcher = _fetcher(settings, wires, counts, store, tasks)
-            credential = Wallet(settings, Surroundings.of(os.environ), fetcher).get()
-            cloud = _placed(settings.cloud, credential)
+            wallet = Wallet(settings, Surroundings.of(os.environ), fetcher)
+            account = Accounts(settings, wallet, wires.outward, store=store, clock=clock).account()
+            credential = wallet.get()
+            cloud = placed(settings.cloud_of(), credential)
             beside = None if credential.iam is None else str(credential.iam)
             urls = Urls(cloud.endpoint, cloud.endpoints, iam=cloud.iam_endpoint or beside)
-            guard = _guard(credential, store, clock)
-            client = ModelArtsClient(wires.outward, urls, credential.authorizer, clock)
-            board = Switchboard(
-                Account(client=client, credential=credential.name, guard=guard),
-                cloud,
-                NoLease(),
-                counts,
-                store=store,
-                tasks=tasks,
-            )
+            board = Switchboard({None: account}, cloud, NoLease(), counts, store=store, tasks=tasks)
             rng = random.Random()  # noqa: S311 - jitter, not a secret
             inquiry = Inquiry(board.calls_to, clock=clock, rng=rng)
             iam = IamClient(wires.outward, urls, credential.authorizer, clock)
             yield Outlook(
-                discovery=Discovery(client, iam, urls, inquiry),
+                discovery=Discovery(account.client, iam, urls, inquiry),
                 credential=credential,
-                guard=guard,
+                guard=account.guard,
                 fetcher=fetcher,
             )
             tasks.cancel_scope.cancel()

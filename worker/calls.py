@@ -172,7 +172,7 @@ class Calls:
             message="the breaker of this credential is open; "
             + (refusal.message if refusal is not None else "run plugwave doctor"),
         )
-        self._troubles.met(shut, self._cloud.endpoint)
+        self._troubles.met(shut, self._cloud.endpoint, self.guard.credential)
         return shut
 
     async def send(self, job: Job, turn: Turn, wire: Wire, until_us: int) -> Answered | None:
@@ -206,7 +206,7 @@ class Calls:
         if failed is None or failed.sent:
             await self.guard.learn(failed)
         if not isinstance(seen, Answer) or failed is None:
-            self._troubles.accepted()
+            self._troubles.accepted(self.guard.credential)
             return seen
         if failed.outcome is Outcome.NO_SUCH_API and wire.optional:
             return seen  # the site lacks this call, which is no trouble of the endpoint
@@ -214,7 +214,7 @@ class Calls:
             wire.throttled += 1
             self.counts.throttled += 1
             await self.limiter.throttle(seen)
-        self._troubles.met(seen, self._cloud.endpoint)
+        self._troubles.met(seen, self._cloud.endpoint, self.guard.credential)
         return seen
 
 

@@ -105,6 +105,11 @@ class KeyGuard:
         self.refusal: Answer | None = None
 
     @property
+    def credential(self) -> str:
+        """The name of the credential it guards; no secret."""
+        return self._credential
+
+    @property
     def is_open(self) -> bool:
         """Whether the credential was refused."""
         return self._state is _State.OPEN

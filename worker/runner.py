@@ -23,24 +23,17 @@ from anyio.abc import TaskGroup
 
 from jobs.changing import changed
 from jobs.clock import MICROSECONDS, Clock
-from jobs.errors import (
-    CloudUnreachableError,
-    CredentialsRefusedError,
-    LeaseLostError,
-    PlugwaveError,
-    StoreError,
-    WorkerFencedError,
-)
+from jobs.errors import LeaseLostError, PlugwaveError, StoreError, WorkerFencedError
 from jobs.model import Job, WorkerId, job_name
-from jobs.states import FINAL_STATES, HELD_STATES, JobState, WaitReason
+from jobs.states import FINAL_STATES, HELD_STATES, JobState
 from jobs.store.protocol import Store, WorkerInfo
 from worker.calls import Calls
 from worker.executor import Executor, Held
 from worker.hand import Hand
 from worker.lease import WorkerLease
 from worker.limiter import Closed
+from worker.prospects import Prospects
 from worker.reporting import Reporter
-from worker.troubles import Troubles
 
 log = structlog.get_logger()
 
@@ -73,7 +66,6 @@ class RunnerLimits:
     deadline_s: float
     drain_s: float
     rescue_grace_s: float
-    unreachable_after_s: float
     until_empty: bool
 
 
@@ -86,11 +78,11 @@ class Runner:
         executor: Executor,
         lease: WorkerLease,
         reporter: Reporter,
-        troubles: Troubles,
         limits: RunnerLimits,
         *,
         clock: Clock,
         info: WorkerInfo,
+        prospects: Prospects,
         calls_for: Callable[[Job], Calls | None],
         close_turns: Callable[[], None],
         rate: Callable[[], float],
@@ -99,10 +91,10 @@ class Runner:
         self._executor = executor
         self._lease = lease
         self._reporter = reporter
-        self._troubles = troubles
         self._limits = limits
         self._clock = clock
         self._info = info
+        self._prospects = prospects
         self._calls_for = calls_for
         self._close_turns = close_turns
         self._rate = rate
@@ -112,7 +104,6 @@ class Runner:
         self._ended: dict[JobState, int] = {}
         self._claim_at = 0.0
         self._look_at = 0.0
-        self._failure: PlugwaveError | None = None
 
     @property
     def hand(self) -> Hand:
@@ -148,8 +139,8 @@ class Runner:
         while not await self._one_life():
             log.warning("job.lease_lost", jobs=len(self._hand), worker=self._info.name)
             self._hand = Hand()
-        if self._failure is not None:
-            raise self._failure
+        if self._prospects.failure is not None:
+            raise self._prospects.failure
 
     async def _one_life(self) -> bool:
         """Register, work, leave; return False when this life was declared over by others."""
@@ -218,10 +209,7 @@ class Runner:
             self._start_due(steps)
         if not self._limits.until_empty:
             return False
-        if not len(self._hand) and await self._is_empty():
-            return True
-        self._failure = self._hopeless()
-        return self._failure is not None
+        return await self._prospects.ended(self._hand)
 
     def _start_due(self, steps: TaskGroup) -> None:
         for held in self._hand.take_due(self._clock.now_us()):
@@ -265,25 +253,6 @@ class Runner:
             if due_us is not None:
                 due_in_s = (due_us - self._clock.now_us()) / MICROSECONDS
                 self._claim_at = now + min(max(due_in_s, IDLE_TICK_S), IDLE_POLL_S)
-
-    async def _is_empty(self) -> bool:
-        """Whether nothing is left to do: only jobs that start later than now may remain."""
-        waiting = await self._store.waiting_counts()
-        return await self._store.open_jobs() <= waiting.get(WaitReason.NOT_BEFORE, 0)
-
-    def _hopeless(self) -> PlugwaveError | None:
-        """Return why a finite run should give up now, if it should."""
-        refused = self._troubles.refused
-        if refused is not None:
-            proof = f"{refused.http_status} {refused.error_code or ''} {refused.message}".strip()
-            return CredentialsRefusedError("the cloud refused the credential", proof=proof)
-        if self._troubles.hopeless(self._limits.unreachable_after_s):
-            last = self._troubles.last
-            return CloudUnreachableError(
-                self._troubles.sentence() or "no answer from the cloud",
-                proof=last.message if last is not None else None,
-            )
-        return None
 
     async def _wait(self) -> None:
         """Wait until something is due, a step has ended, or it is time to look for work."""

@@ -1,10 +1,10 @@
-"""Which cloud a job talks to: one client, one limiter and one row of calls per endpoint.
+"""Which cloud a job talks to, and as whom: one row of calls for each account and endpoint.
 
-Made when the first job of an endpoint comes, so that a worker of one region opens one
-connection pool and runs one limiter.
+Made when the first job of an account and endpoint comes, so that a worker of one region runs
+one limiter.  The limit is the credential's: profiles that share one share its limiter, too.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from anyio.abc import TaskGroup
@@ -107,11 +107,21 @@ class ModelArtsCloud:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A client with the name of the credential it sends as, which is no secret, and its guard."""
+    """Who the jobs of one profile are sent as, and where.
+
+    Attributes:
+        client: Sends as its credential.
+        urls: Where each region is.
+        credential: The credential's name, which is no secret; limits and breakers are its.
+        guard: Its breaker.
+        region: Of jobs that name none.
+    """
 
     client: ModelArtsClient
+    urls: Urls
     credential: str
     guard: KeyGuard
+    region: str | None = None
 
 
 class Switchboard:
@@ -119,7 +129,7 @@ class Switchboard:
 
     def __init__(
         self,
-        account: Account,
+        accounts: Mapping[str | None, Account],
         settings: CloudSettings,
         lease: Lease,
         counts: CallCounts,
@@ -127,39 +137,47 @@ class Switchboard:
         store: LimitStore,
         tasks: TaskGroup,
     ) -> None:
-        self._account = account
+        """Take the accounts by profile; None is the one of jobs that name no profile."""
+        self._accounts = accounts
         self._settings = settings
         self._lease = lease
         self._counts = counts
         self._store = store
         self._tasks = tasks
-        self._urls = Urls(settings.endpoint, settings.endpoints)
-        self._calls: dict[str, Calls] = {}
+        self._calls: dict[tuple[str | None, str], Calls] = {}
+        self._limiters: dict[str, Limiter] = {}
         self._closed = False
 
     @property
     def limiters(self) -> list[Limiter]:
         """The limiters in use."""
-        return [calls.limiter for calls in self._calls.values()]
+        return list(self._limiters.values())
 
     def rate(self) -> float:
         """Return the requests a second that are allowed now, over all endpoints in use."""
         return sum(limiter.limit_per_s for limiter in self.limiters) or self._settings.rate
 
     def calls_for(self, job: Job) -> Calls | None:
-        """Return the calls of the job's endpoint; None when no endpoint is known for it."""
-        region = job.request.target.region or self._settings.region
+        """Return the calls of the job's account and endpoint; None when it has no endpoint.
+
+        Raises:
+            KeyError: If there is no such account: the store gives a worker no such job.
+        """
+        profile = job.request.profile
+        account = self._accounts[profile]
         try:
-            return self.calls_to(str(self._urls.endpoint(region)))
+            endpoint = str(account.urls.endpoint(job.request.target.region or account.region))
         except (NotSendableError, ConfigError):
             return None
+        return self.calls_to(endpoint, profile)
 
-    def calls_to(self, endpoint: str) -> Calls:
-        """Return the calls of an endpoint, connected when it is first asked for."""
-        calls = self._calls.get(endpoint)
+    def calls_to(self, endpoint: str, profile: str | None = None) -> Calls:
+        """Return a profile's calls to an endpoint, connected when first asked for."""
+        calls = self._calls.get((profile, endpoint))
         if calls is None:
-            calls = self._connect(endpoint)
-            self._calls[endpoint] = calls
+            calls = self._calls[profile, endpoint] = self._connect(
+                self._accounts[profile], endpoint
+            )
         return calls
 
     def close(self) -> None:
@@ -168,26 +186,32 @@ class Switchboard:
         for limiter in self.limiters:
             limiter.close()
 
-    def _connect(self, endpoint: str) -> Calls:
-        settings = self._settings
-        cloud: Cloud = ModelArtsCloud(self._account.client, endpoint, settings.region)
-        own = settings.rate_per_project
-        limiter = Limiter(
-            f"{self._account.credential}|{endpoint}",
-            pace_of(settings),
-            store=self._store,
-            clock=self._counts.troubles.clock,
-            max_in_flight=settings.max_in_flight,
-            project_pace=Pace(limit=limit_of(own), jitter_s=settings.jitter) if own else None,
-        )
-        if self._closed:
-            limiter.close()
-        self._tasks.start_soon(limiter.run, name=f"limiter {endpoint}")
+    def _connect(self, account: Account, endpoint: str) -> Calls:
+        cloud: Cloud = ModelArtsCloud(account.client, endpoint, account.region)
         return Calls(
             cloud,
-            limiter,
-            self._account.guard,
+            self._limiter(f"{account.credential}|{endpoint}"),
+            account.guard,
             self._lease,
             self._counts,
-            timeout_s=settings.request_timeout,
+            timeout_s=self._settings.request_timeout,
         )
+
+    def _limiter(self, key: str) -> Limiter:
+        """Return the limiter of a credential and endpoint, started when first asked for."""
+        limiter = self._limiters.get(key)
+        if limiter is None:
+            settings = self._settings
+            own = settings.rate_per_project
+            limiter = self._limiters[key] = Limiter(
+                key,
+                pace_of(settings),
+                store=self._store,
+                clock=self._counts.troubles.clock,
+                max_in_flight=settings.max_in_flight,
+                project_pace=Pace(limit=limit_of(own), jitter_s=settings.jitter) if own else None,
+            )
+            if self._closed:
+                limiter.close()
+            self._tasks.start_soon(limiter.run, name=f"limiter {key}")
+        return limiter

@@ -1,8 +1,8 @@
 """Whose trouble is it: the endpoint's, the credential's, or one job's.
 
 A job never waits for the network by itself: it looks again after a backoff.  What a person
-must know is kept here: since when an endpoint gives no answer at all, and whether the cloud
-refused the credential.  `work --until-empty` gives up on these, a standing worker goes on.
+must know is kept here: since when an endpoint gives no answer at all, and which credentials
+the cloud refused.  `work --until-empty` gives up on these, a standing worker goes on.
 """
 
 from dataclasses import dataclass, field
@@ -30,8 +30,10 @@ class Troubles:
     unreachable_since: float | None = None
     ever_reached: bool = False
     last: Answer | None = None
-    refused: Answer | None = None
-    _said: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, Answer] = field(default_factory=dict)
+    """What the cloud said to each credential that it does not let in, by the credential's name."""
+
+    _said: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
     def reached(self) -> None:
         """The cloud gave a complete answer."""
@@ -40,25 +42,26 @@ class Troubles:
         self.unreachable_since = None
         self.ever_reached = True
 
-    def accepted(self) -> None:
-        """The cloud did what was asked."""
-        self.refused = None
+    def accepted(self, credential: str) -> None:
+        """The cloud did what it was asked for with *credential*."""
+        if self.refused:
+            self.refused.pop(credential, None)
         self.reached()
 
-    def met(self, answer: Answer, endpoint: str) -> None:
-        """Take note of an answer that was not a success."""
+    def met(self, answer: Answer, endpoint: str, credential: str) -> None:
+        """Take note of an answer to *credential* that was not a success."""
         if answer.http_status is not None:
             self.reached()
         trouble = BY_OUTCOME[answer.outcome].trouble
         if trouble is Trouble.ENDPOINT:
             if self.unreachable_since is None:
                 self.unreachable_since = self.clock.monotonic()
-            self._say("cloud.unreachable", answer, endpoint)
+            self._say("cloud.unreachable", answer, endpoint, credential)
         elif trouble is Trouble.CREDENTIAL:
-            self.refused = answer
-            self._say("auth.denied", answer, endpoint)
+            self.refused[credential] = answer
+            self._say("auth.denied", answer, endpoint, credential)
         elif trouble is Trouble.RATE:
-            self._say("cloud.throttled", answer, endpoint)
+            self._say("cloud.throttled", answer, endpoint, credential)
         self.last = answer
 
     def unreachable_for(self) -> float:
@@ -74,21 +77,26 @@ class Troubles:
 
     def sentence(self) -> str | None:
         """Return one line for a person, or None."""
-        if self.refused is not None:
-            return f"the cloud refused the credential: {self.refused.message or 'no reason given'}"
+        if self.refused:
+            name, answer = next(iter(self.refused.items()))
+            more = f" and {len(self.refused) - 1} more" if len(self.refused) > 1 else ""
+            why = answer.message or "no reason given"
+            return f"the cloud refused the credential {name}{more}: {why}"
         if self.unreachable_since is not None and self.last is not None:
             what = BY_OUTCOME[self.last.outcome].what
             return f"no answer from the cloud for {self.unreachable_for():.0f}s: {what}"
         return None
 
-    def _say(self, event: str, answer: Answer, endpoint: str) -> None:
+    def _say(self, event: str, answer: Answer, endpoint: str, credential: str) -> None:
         now = self.clock.monotonic()
-        if now - self._said.get(event, -SAY_AGAIN_S) < SAY_AGAIN_S:
+        said = (event, endpoint, credential)
+        if now - self._said.get(said, -SAY_AGAIN_S) < SAY_AGAIN_S:
             return
-        self._said[event] = now
+        self._said[said] = now
         log.warning(
             event,
             endpoint=endpoint,
+            credential=credential,
             outcome=answer.outcome.value,
             status=answer.http_status,
             error_code=answer.error_code,

@@ -53,6 +53,8 @@ class WorkerInfo:
     name: str
     host: str
     pid: int
+    profiles: Sequence[str] = ()
+    """The profiles whose jobs it can take besides those of jobs that name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +188,10 @@ class WorkStore(Protocol):
 
         Due WAITING jobs are moved on first: to READY, or to WAITING(pool-busy) when another
         job holds their pool.  READY ones are taken in turn over the projects that have some,
-        within a project by descending priority, then by age.  No two workers ever get the
-        same job, and no two jobs of one pool are in hand at a time.  Each claim raises the
-        pool's fence.  The first claim of a job sets ``started_us`` and ``deadline_us``: now +
+        within a project by descending priority, then by age.  A job that names a profile is
+        given only to a worker that was registered with it; it costs the claims of the others
+        nothing.  No two workers ever get the same job, and no two jobs of one pool are in hand
+        at a time.  Each claim raises the pool's fence.  The first claim of a job sets ``started_us`` and ``deadline_us``: now +
         the request's own deadline, else *deadline_s*.
 
         Raises:
@@ -229,6 +232,14 @@ class WorkStore(Protocol):
 
     async def open_jobs(self) -> int:
         """Return how many jobs are not final."""
+        ...
+
+    async def left_by_profile(self) -> Mapping[str | None, int]:
+        """Return how many jobs are not final and do not wait for their ``not_before``.
+
+        By profile, None for jobs that name none; zeros are left out.  One that waits behind
+        another job of its pool counts for the other's profile: it cannot go on before that.
+        """
         ...
 
     def changed(self) -> bool:

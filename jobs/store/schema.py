@@ -5,7 +5,7 @@ constants.  A code, once released, never changes its meaning: new members are ap
 Values that no query looks into are JSON texts that leave out what is at its default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
@@ -75,6 +75,15 @@ _PROGRESS_DEFAULTS: Final = tuple(getattr(Progress(), name) for name in _PROGRES
 _PROGRESS_VALUES: Final = attrgetter(*_PROGRESS_NAMES)
 NO_PROGRESS: Final = Progress()
 
+NO_PROFILE: Final = ""
+"""How a job without a profile is written down."""
+
+Lane = tuple[int, str]
+"""A line of READY jobs that takes turns with the others: a project's number and a profile."""
+
+FIRST_LANE: Final[Lane] = (0, NO_PROFILE)
+"""Before every lane there is."""
+
 
 def _plain(value: object) -> object:
     """Turn a read-only mapping into what orjson writes; refuse everything else."""
@@ -127,6 +136,16 @@ def progress_value(text: str | None) -> Progress:
     if "inputs_changed" in told:
         told["inputs_changed"] = tuple(told["inputs_changed"])
     return Progress(**told)
+
+
+def profiles_text(profiles: Sequence[str]) -> str | None:
+    """Return a worker's profiles as JSON, None when it has none."""
+    return json_text(sorted(set(profiles))) if profiles else None
+
+
+def profiles_value(text: str | None) -> tuple[str, ...]:
+    """Return what `profiles_text` wrote."""
+    return () if text is None else tuple(orjson.loads(text))
 
 
 def bucket_text(bucket: Bucket) -> str:

@@ -22,6 +22,7 @@ from worker.executor import Executor
 from worker.guard import KeyGuard
 from worker.lease import WorkerLease
 from worker.limiter import Limiter
+from worker.prospects import Prospects
 from worker.reporting import Reporter
 from worker.runner import Runner, RunnerLimits
 from worker.troubles import Troubles
@@ -70,7 +71,6 @@ class OneWorker:
             deadline_s=2700.0,
             drain_s=60.0,
             rescue_grace_s=2.0,
-            unreachable_after_s=60.0,
             until_empty=True,
         )
         self._reporter = Reporter(self.store, folder, lambda one: self.results.append(one.job.id))
@@ -79,10 +79,12 @@ class OneWorker:
             Executor(self.store, clock, rules),
             self._lease,
             self._reporter,
-            self._troubles,
             limits,
             clock=clock,
             info=WorkerInfo(name="virtual", host="here", pid=1),
+            prospects=Prospects(
+                self.store, self._troubles, {None: "model"}, unreachable_after_s=60.0
+            ),
             calls_for=lambda _job: self._calls,
             close_turns=self._limiter.close,
             rate=lambda: self._limiter.limit_per_s,

@@ -11,9 +11,10 @@ from tests.contract.steps import a_worker, accept, claim
 from tests.postgres.steps import admin
 
 STATEMENTS = [
-    (claiming.ORPHANED, "jobs_orphaned", (10,)),
-    (claiming.LANES, "jobs_ready", (0, 10)),
-    (claiming.PILES, "jobs_ready", ([1, 2, 3], 10)),
+    (claiming.ORPHANED, "jobs_orphaned", (["", "prod"], 10)),
+    (claiming.LANES, "jobs_ready", (["", "prod"], [0, 0], 10)),
+    (claiming.PILES, "jobs_ready", ([1, 2, 3], ["", "", "prod"], 10)),
+    (reading.LEFT, "jobs_named", (6, 12)),
     (pools.DUE, "jobs_due", (1, 10)),
     (pools._FREE, "jobs_behind", ([1], [1])),
     (reading.NEXT_DUE, "jobs_due", ()),

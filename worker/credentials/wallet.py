@@ -66,6 +66,7 @@ class Credential:
         mark: Changes with the lasting secret and tells nothing of it; None without a secret.
         iam: Where its IAM is, if its source says so.
         source: Reads it again after a refusal; None where there is nothing to read.
+        place: Where its secret is; two that are from one place stand and fall together.
     """
 
     found: Found
@@ -73,6 +74,7 @@ class Credential:
     mark: str | None = None
     iam: URL | None = None
     source: Standing | None = field(default=None, repr=False)
+    place: str = ""
 
     @property
     def name(self) -> str:
@@ -121,27 +123,30 @@ class Wallet:
         chosen = choose(self._settings, self._around, profile)
         if chosen.source is None:
             return Credential(found=chosen.found, authorizer=NoAuth())
-        source = chosen.source
-        standing = Standing(source, partial(self._source, profile), self._authorizer)
+        source, cloud = chosen.source, self._settings.cloud_of(profile)
+        build = partial(self._authorizer, cloud=cloud)
+        standing = Standing(source, partial(self._source, profile), build)
         return Credential(
             found=chosen.found,
             authorizer=standing,
             mark=mark_of(source),
             iam=None if source.iam is None else _named_iam(source),
             source=standing,
+            place=source.label,
         )
 
     def _source(self, profile: str | None) -> Source | None:
         return choose(self._settings, self._around, profile).source
 
-    def _authorizer(self, source: Source) -> Authorizer:
-        base = self._base(source)
+    def _authorizer(self, source: Source, cloud: CloudSettings) -> Authorizer:
+        base = self._base(source, cloud)
         if source.agency is None:
             return base
-        grant = AgencyGrant(asking=self._asking(source), agency=source.agency, base=base)
+        asking = self._asking(source, cloud)
+        grant = AgencyGrant(asking=asking, agency=source.agency, base=base)
         return AkSkAuth(Renewing(grant.fetch, self._fetcher.clock, "key of the agency"))
 
-    def _base(self, source: Source) -> Authorizer:
+    def _base(self, source: Source, cloud: CloudSettings) -> Authorizer:
         """Return what proves the source itself, without its agency."""
         fetcher, clock, who = self._fetcher, self._fetcher.clock, name_of(source)
         match source.proof:
@@ -153,9 +158,9 @@ class Wallet:
                 read = TokenFileGrant(path=path, fetcher=fetcher).fetch
                 return TokenAuth(Renewing(read, clock, "token in the file"))
             case Login() as login:
-                return ProjectTokens(self._asking(source), login, source, self._settings.cloud)
+                return ProjectTokens(self._asking(source, cloud), login, source, cloud)
             case IdToken(provider=provider, path=path):
-                asking = self._asking(source)
+                asking = self._asking(source, cloud)
                 fetch = IdTokenGrant(asking=asking, provider=provider, path=path).fetch
             case PodIdentity(url=url, path=path):
                 checked = checked_url(url, "HC_CONTAINER_CREDENTIALS_FULL_URI")
@@ -164,8 +169,8 @@ class Wallet:
                 fetch = MetadataGrant(who, fetcher, self._metadata).fetch
         return AkSkAuth(Renewing(fetch, clock, "temporary key"))
 
-    def _asking(self, source: Source) -> Asking:
-        iam = iam_of(source, self._settings.cloud)
+    def _asking(self, source: Source, cloud: CloudSettings) -> Asking:
+        iam = iam_of(source, cloud)
         return Asking(who=name_of(source), iam=iam, fetcher=self._fetcher)
 
 

@@ -1,5 +1,8 @@
 """Give jobs to a worker: freed ones that may have been sent first, then READY ones in turn.
 
+Whose turn it is goes by lanes: the READY jobs of one project that are sent as one profile.  A
+claim looks at the lanes of the worker's own profiles alone.
+
 A claim looks only at indexes that hold nothing but candidates, so its cost follows the
 number of jobs it takes and not the number that are queued.  The lock is that of the job's pool,
 and locked ones are passed over, so claims never wait for each other or for anybody.
@@ -16,37 +19,57 @@ from jobs.store.postgres import lines, rows
 from jobs.store.postgres.pools import READY, free, move_due_on
 from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.wire import Row
-from jobs.store.schema import REASON_CODES, STATE_CODES, STATES, json_text
+from jobs.store.schema import (
+    FIRST_LANE,
+    NO_PROFILE,
+    REASON_CODES,
+    STATE_CODES,
+    STATES,
+    Lane,
+    json_text,
+    profiles_value,
+)
 
 # Shared: a burial of this worker waits for the claim, and then finds what it took.
 _ALIVE: Final = """
-SELECT 1 FROM plugwave.workers WHERE id = $1 AND dead_us IS NULL FOR SHARE
+SELECT profiles FROM plugwave.workers WHERE id = $1 AND dead_us IS NULL FOR SHARE
 """
 ORPHANED: Final = """
-SELECT j.id FROM plugwave.jobs j
-  JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
- WHERE j.place = 5 ORDER BY j.id LIMIT $1 FOR NO KEY UPDATE OF p SKIP LOCKED
-"""
-# An index skip scan: one seek for each project that has ready jobs.
-LANES: Final = """
-WITH RECURSIVE lane(project) AS (
-  SELECT (SELECT project FROM plugwave.jobs WHERE place = 1 AND project > $1
-           ORDER BY project LIMIT 1)
-  UNION ALL
-  SELECT (SELECT project FROM plugwave.jobs WHERE place = 1 AND project > lane.project
-           ORDER BY project LIMIT 1)
-    FROM lane WHERE lane.project IS NOT NULL
-)
-SELECT project FROM lane WHERE project IS NOT NULL LIMIT $2
-"""
-PILES: Final = """
-SELECT u.project, q.id
-  FROM unnest($1::integer[]) WITH ORDINALITY AS u(project, n)
+SELECT q.id
+  FROM unnest($1::text[]) AS u(profile)
  CROSS JOIN LATERAL (
        SELECT j.id FROM plugwave.jobs j
          JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
-        WHERE j.place = 1 AND j.project = u.project
-        ORDER BY j.priority DESC, j.id LIMIT $2
+        WHERE j.place = 5 AND j.profile = u.profile
+        ORDER BY j.id LIMIT $2
+          FOR NO KEY UPDATE OF p SKIP LOCKED) q
+ LIMIT $2
+"""
+# An index skip scan: one seek for each project that has ready jobs of the profile.
+LANES: Final = """
+SELECT q.project, u.profile
+  FROM unnest($1::text[], $2::integer[]) AS u(profile, beyond)
+ CROSS JOIN LATERAL (
+       WITH RECURSIVE lane(project) AS (
+         SELECT (SELECT project FROM plugwave.jobs
+                  WHERE place = 1 AND profile = u.profile AND project > u.beyond
+                  ORDER BY project LIMIT 1)
+         UNION ALL
+         SELECT (SELECT project FROM plugwave.jobs
+                  WHERE place = 1 AND profile = u.profile AND project > lane.project
+                  ORDER BY project LIMIT 1)
+           FROM lane WHERE lane.project IS NOT NULL
+       )
+       SELECT project FROM lane WHERE project IS NOT NULL LIMIT $3) q
+"""
+PILES: Final = """
+SELECT u.project, u.profile, q.id
+  FROM unnest($1::integer[], $2::text[]) WITH ORDINALITY AS u(project, profile, n)
+ CROSS JOIN LATERAL (
+       SELECT j.id FROM plugwave.jobs j
+         JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
+        WHERE j.place = 1 AND j.profile = u.profile AND j.project = u.project
+        ORDER BY j.priority DESC, j.id LIMIT $3
           FOR NO KEY UPDATE OF p SKIP LOCKED) q
 """
 # A statement of its own, under the locks: who was faster has taken the job away by now.
@@ -70,27 +93,29 @@ MOST_LOOKS: Final = 5
 """Times a claim looks anew when all that it saw was taken before it had the locks."""
 
 
-async def check_alive(transaction: Transaction, worker: WorkerId) -> None:
-    """Refuse a worker that was declared dead.
+async def served_by(transaction: Transaction, worker: WorkerId) -> Sequence[str]:
+    """Return the profiles whose jobs the worker takes, in order, NO_PROFILE first.
 
     Raises:
-        WorkerFencedError: If it was, or never was registered.
+        WorkerFencedError: If it was declared dead, or never was registered.
     """
-    if await transaction.wire.row(_ALIVE, worker) is None:
+    row = await transaction.wire.row(_ALIVE, worker)
+    if row is None:
         raise WorkerFencedError(f"worker {worker} was declared dead", worker=worker)
+    return (NO_PROFILE, *profiles_value(row[0]))
 
 
 async def claim(
     transaction: Transaction, worker: WorkerId, limit: int, deadline_s: float
 ) -> Sequence[tuple[Job, Lease]]:
     """See `WorkStore.claim`."""
-    await check_alive(transaction, worker)
+    profiles = await served_by(transaction, worker)
     await move_due_on(transaction)
     if limit <= 0:
         return []
     for _ in range(MOST_LOOKS):
-        chosen = [job for (job,) in await transaction.wire.rows(ORPHANED, limit)]
-        chosen += await _in_turn(transaction, limit - len(chosen))
+        chosen = [job for (job,) in await transaction.wire.rows(ORPHANED, profiles, limit)]
+        chosen += await _in_turn(transaction, profiles, limit - len(chosen))
         if not chosen:
             return []
         found = {row[0]: row for row in await transaction.wire.rows(_JOBS, chosen)}
@@ -100,11 +125,11 @@ async def claim(
     return []
 
 
-async def _in_turn(transaction: Transaction, limit: int) -> list[int]:
-    """Return READY jobs, one of each project in turn, going on after the one served last."""
+async def _in_turn(transaction: Transaction, profiles: Sequence[str], limit: int) -> list[int]:
+    """Return READY jobs, one of each lane in turn, going on after the one served last."""
     if limit <= 0:
         return []
-    lanes = await _lanes(transaction, limit)
+    lanes = await _lanes(transaction, profiles, limit)
     if not lanes:
         return []
     each = -(-limit // len(lanes))
@@ -119,24 +144,37 @@ async def _in_turn(transaction: Transaction, limit: int) -> list[int]:
     cards = [[(lane, job) for job in piles[lane]] for lane in lanes]
     dealt = [card for turn in zip_longest(*cards) for card in turn if card is not None][:limit]
     if dealt:
-        transaction.memory.last_project = dealt[-1][0]
+        transaction.memory.last_lane = dealt[-1][0]
     return [job for _, job in dealt]
 
 
-async def _lanes(transaction: Transaction, limit: int) -> list[int]:
-    wire, last = transaction.wire, transaction.memory.last_project
-    lanes: list[int] = [lane for (lane,) in await wire.rows(LANES, last, limit)]
-    if len(lanes) < limit and last > 0:
-        around = await wire.rows(LANES, 0, limit - len(lanes))
-        lanes += [lane for (lane,) in around if lane <= last]
+async def _lanes(transaction: Transaction, profiles: Sequence[str], limit: int) -> list[Lane]:
+    last = transaction.memory.last_lane
+    lanes = await _lanes_after(transaction, profiles, last, limit)
+    if len(lanes) < limit and last != FIRST_LANE:
+        around = await _lanes_after(transaction, profiles, FIRST_LANE, limit)
+        lanes += [lane for lane in around if lane <= last][: limit - len(lanes)]
     return lanes
 
 
-async def _piles(transaction: Transaction, lanes: Sequence[int], each: int) -> dict[int, list[int]]:
+async def _lanes_after(
+    transaction: Transaction, profiles: Sequence[str], after: Lane, limit: int
+) -> list[Lane]:
+    """Return up to *limit* lanes that have READY jobs and come after *after*, in order."""
+    project, last = after
+    # The project served last comes again for the profiles that follow the one served.
+    beyond = [project if profile <= last else project - 1 for profile in profiles]
+    found = await transaction.wire.rows(LANES, profiles, beyond, limit)
+    return sorted((lane, profile) for lane, profile in found)[:limit]
+
+
+async def _piles(
+    transaction: Transaction, lanes: Sequence[Lane], each: int
+) -> dict[Lane, list[int]]:
     """Lock and return the first *each* jobs of each lane that nobody else has locked."""
-    piles: dict[int, list[int]] = {lane: [] for lane in lanes}
-    for lane, job in await transaction.wire.rows(PILES, lanes, each):
-        piles[lane].append(job)
+    piles: dict[Lane, list[int]] = {lane: [] for lane in lanes}
+    for project, profile, job in await transaction.wire.rows(PILES, *columns(lanes, 2), each):
+        piles[project, profile].append(job)
     return piles
 
 

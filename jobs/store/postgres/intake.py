@@ -143,7 +143,7 @@ def prepare(requests: Sequence[JobRequest], position: IntakePosition | None) -> 
 def _wanted(request: JobRequest, specs: dict[int, tuple[bytes, str]]) -> _Wanted:
     target = request.target
     texts = (target.project_id, target.pool_name, target.region, request.source)
-    _check_text(*texts, request.plugin.name, request.idempotency_key)
+    _check_text(*texts, request.plugin.name, request.idempotency_key, request.profile)
     for number in (request.priority, request.not_before_us or 0):
         if not -LARGEST <= number <= LARGEST:
             raise OverflowError

@@ -10,7 +10,7 @@ from jobs.store.postgres import rows
 from jobs.store.postgres.intake import POSITION
 from jobs.store.postgres.wire import Wire
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
-from jobs.store.schema import LAST_OPEN, REASONS, STATES
+from jobs.store.schema import LAST_OPEN, REASON_CODES, REASONS, STATES
 
 PAGE_IDS: Final = 1_000
 """Jobs looked at in one statement, so that none runs long and holds back the vacuum."""
@@ -48,6 +48,25 @@ SELECT reason, sum(jobs)::bigint FROM plugwave.counts WHERE reason > 0
  GROUP BY reason HAVING sum(jobs) <> 0
 """
 _OPEN: Final = "SELECT coalesce(sum(jobs), 0)::bigint FROM plugwave.counts WHERE state <= $1"
+
+# With each job that is not behind another go those that are behind it.  One statement, so that
+# all of it is of one instant.
+LEFT: Final = """
+WITH named AS (
+  SELECT h.profile, sum(1 + CASE WHEN p.head_job = h.id THEN (
+           SELECT count(*) FROM plugwave.jobs b WHERE b.pool = h.pool AND b.place = 3)
+         ELSE 0 END) AS jobs
+    FROM plugwave.jobs h JOIN plugwave.pools p ON p.id = h.pool AND p.project = h.project
+   WHERE h.place < 6 AND h.profile <> '' AND h.place <> 3 AND NOT (h.place = 2 AND h.reason = $2)
+   GROUP BY h.profile
+), unnamed AS (
+  SELECT coalesce(sum(jobs), 0) - coalesce((SELECT sum(jobs) FROM named), 0) AS jobs
+    FROM plugwave.counts WHERE state <= $1 AND NOT (state = 1 AND reason = $2)
+)
+SELECT profile, jobs::bigint FROM named
+ UNION ALL SELECT '', jobs::bigint FROM unnamed WHERE jobs <> 0
+"""
+_LATER: Final = REASON_CODES[WaitReason.NOT_BEFORE]
 
 # Only what lies below the oldest transaction that still runs: nothing can appear there any more.
 _EVENTS_AFTER: Final = """
@@ -150,6 +169,11 @@ async def next_due_us(wire: Wire) -> int | None:
 async def open_jobs(wire: Wire) -> int:
     """See `WorkStore.open_jobs`."""
     return int(await wire.value(_OPEN, LAST_OPEN))
+
+
+async def left_by_profile(wire: Wire) -> Mapping[str | None, int]:
+    """See `WorkStore.left_by_profile`."""
+    return {name or None: count for name, count in await wire.rows(LEFT, LAST_OPEN, _LATER)}
 
 
 async def intake_position(wire: Wire, source: str, digest: str) -> int:

@@ -8,12 +8,14 @@ from jobs.store.postgres.transaction import Held
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
 from jobs.store.schema import (
+    NO_PROFILE,
     REASONS,
     STATE_CODES,
     STATES,
     json_text,
     json_value,
     pack_digest,
+    profiles_value,
     progress_value,
     unpack_digest,
     wish_value,
@@ -23,7 +25,7 @@ COLUMNS: Final = """
        j.id, j.state, j.reason, j.run_at_us, j.worker, j.fence, j.cancel_asked, j.priority,
        j.created_us, j.started_us, j.deadline_us, j.finished_us, j.progress,
        j.not_before_us, j.deadline_s, j.source, j.idempotency_key, j.fingerprint, j.natural_key,
-       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence, j.project
+       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence, j.project, j.profile
 """
 """What `job` and `request` read."""
 
@@ -76,6 +78,7 @@ def request(row: Row) -> JobRequest:
         natural_key=unpack_key(row[18]),
         source=row[15],
         idempotency_key=row[16],
+        profile=row[27] or None,
         priority=row[7],
         not_before_us=row[13],
         deadline_s=row[14],
@@ -120,7 +123,7 @@ def held(row: Row, known: JobRequest | None = None) -> Held:
 NEW_COLUMNS: Final = (
     *("id", "state", "place", "reason", "run_at_us", "priority", "project", "pool", "spec"),
     *("created_us", "not_before_us", "deadline_s", "source", "idempotency_key"),
-    *("fingerprint", "natural_key", "natural_tag", "labels"),
+    *("fingerprint", "natural_key", "natural_tag", "labels", "profile"),
 )
 """The columns of a new job; `request_cells` fill them from ``not_before_us`` on."""
 
@@ -137,6 +140,7 @@ def request_cells(wanted: JobRequest) -> tuple[Any, ...]:
         natural_key,
         tag_of(natural_key),
         json_text(wanted.labels) if wanted.labels else None,
+        wanted.profile or NO_PROFILE,
     )
 
 
@@ -152,7 +156,7 @@ def event(row: Row) -> Event:
 
 WORKERS: Final = """
 SELECT w.id, w.name, w.host, w.pid, w.started_us, w.heartbeat_us, w.lease_until_us,
-       w.dead_us IS NULL, coalesce(h.jobs, 0)
+       w.dead_us IS NULL, coalesce(h.jobs, 0), w.profiles
   FROM plugwave.workers w
   LEFT JOIN (SELECT worker, count(*) AS jobs FROM plugwave.jobs WHERE place IN (4, 5)
               GROUP BY worker) h ON h.worker = w.id
@@ -165,7 +169,7 @@ def worker(row: Row) -> WorkerRow:
     """Return the worker of one row of WORKERS."""
     return WorkerRow(
         id=WorkerId(row[0]),
-        info=WorkerInfo(name=row[1], host=row[2], pid=row[3]),
+        info=WorkerInfo(name=row[1], host=row[2], pid=row[3], profiles=profiles_value(row[9])),
         started_us=row[4],
         heartbeat_us=row[5],
         lease_until_us=row[6],

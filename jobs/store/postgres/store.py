@@ -243,6 +243,10 @@ class PostgresStore:
         """See `WorkStore.next_due_us`."""
         return await self._read(reading.next_due_us)
 
+    async def left_by_profile(self) -> Mapping[str | None, int]:
+        """See `WorkStore.left_by_profile`."""
+        return await self._read(reading.left_by_profile)
+
     async def open_jobs(self) -> int:
         """See `WorkStore.open_jobs`."""
         return await self._read(reading.open_jobs)

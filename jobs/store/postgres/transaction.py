@@ -16,7 +16,7 @@ from jobs.clock import Clock
 from jobs.model import JobRequest
 from jobs.states import JobState
 from jobs.store.postgres.wire import Row, Wire
-from jobs.store.schema import STATE_CODES
+from jobs.store.schema import FIRST_LANE, STATE_CODES, Lane
 
 Place = tuple[int, int]
 """The codes of a job's state and of the reason why it waits, 0 for none."""
@@ -89,8 +89,8 @@ class Memory:
         self.specs: dict[bytes, int] = {}
         self.held: dict[int, Held] = {}
         """Jobs in the hands of this process, as it last heard of them."""
-        self.last_project = 0
-        """The project that was served last; claims go on after it."""
+        self.last_lane: Lane = FIRST_LANE
+        """The lane that was served last; claims go on after it."""
 
     def bound(self) -> None:
         """Start a memory anew that has grown too large."""

@@ -11,13 +11,13 @@ from jobs.store.postgres.recording import CLOSE_ATTEMPTS
 from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import WorkerInfo
-from jobs.store.schema import STATE_CODES, STATES, json_text
+from jobs.store.schema import STATE_CODES, STATES, json_text, profiles_text
 
 NEXT_ID: Final = "SELECT nextval('plugwave.worker_ids')"
 _REGISTER: Final = """
 INSERT INTO plugwave.workers(id, name, host, pid, started_us, heartbeat_us, lease_until_us,
-                             has_lock)
-VALUES ($1, $2, $3, $4, $5, $5, $6, $7)
+                             has_lock, profiles)
+VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
 """
 # Rows of connections that nobody can ask about any more.
 _FORGET_COMMITS: Final = "DELETE FROM plugwave.commits WHERE at_us < $1"
@@ -54,7 +54,8 @@ async def register(
     now_us = transaction.now_us
     until_us = now_us + seconds_to_us(lease_s)
     who = (worker, info.name, info.host, info.pid)
-    await transaction.wire.rows(_REGISTER, *who, now_us, until_us, has_lock)
+    profiles = profiles_text(info.profiles)
+    await transaction.wire.rows(_REGISTER, *who, now_us, until_us, has_lock, profiles)
     old_us = now_us - seconds_to_us(COMMITS_KEPT_S)
     await transaction.wire.rows(_FORGET_COMMITS, old_us)
     return WorkerId(worker)

@@ -1,5 +1,8 @@
 """Give jobs to a worker: freed ones that may have been sent first, then READY ones in turn.
 
+Whose turn it is goes by lanes: the READY jobs of one project that are sent as one profile.  A
+claim looks at the lanes of the worker's own profiles alone.
+
 A claim looks only at indexes that hold nothing but candidates, so its cost follows the
 number of jobs it takes and not the number that are queued.
 """
@@ -11,27 +14,38 @@ from typing import Final
 from jobs.errors import WorkerFencedError
 from jobs.model import Job, JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason, next_state
-from jobs.store.schema import REASON_CODES, STATE_CODES, STATES, json_text
+from jobs.store.schema import (
+    FIRST_LANE,
+    NO_PROFILE,
+    REASON_CODES,
+    STATE_CODES,
+    STATES,
+    Lane,
+    json_text,
+    profiles_value,
+)
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.pools import READY, free, move_due_on
 from jobs.store.sqlite.transaction import Cells, Transaction
 
 ORPHANED: Final = """
-SELECT id FROM jobs WHERE worker IS NULL AND state IN (5, 6) ORDER BY id LIMIT ?
+SELECT id FROM jobs WHERE worker IS NULL AND state IN (5, 6) AND profile = ? ORDER BY id LIMIT ?
 """
-# An index skip scan: one seek for each project that has ready jobs.
+# An index skip scan: one seek for each project that has ready jobs of the profile.
 LANES: Final = """
 WITH RECURSIVE lane(project) AS (
-  SELECT (SELECT project FROM jobs WHERE state = 2 AND project > ?1 ORDER BY project LIMIT 1)
+  SELECT (SELECT project FROM jobs WHERE state = 2 AND profile = ?1 AND project > ?2
+           ORDER BY project LIMIT 1)
   UNION ALL
-  SELECT (SELECT project FROM jobs WHERE state = 2 AND project > lane.project
+  SELECT (SELECT project FROM jobs WHERE state = 2 AND profile = ?1 AND project > lane.project
            ORDER BY project LIMIT 1)
     FROM lane WHERE lane.project IS NOT NULL
 )
-SELECT project FROM lane WHERE project IS NOT NULL LIMIT ?2
+SELECT project FROM lane WHERE project IS NOT NULL LIMIT ?3
 """
 LANE: Final = """
-SELECT id FROM jobs WHERE state = 2 AND project = ? ORDER BY priority DESC, id LIMIT ?
+SELECT id FROM jobs WHERE state = 2 AND profile = ? AND project = ?
+ ORDER BY priority DESC, id LIMIT ?
 """
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _SET_FENCE: Final = "UPDATE pools SET fence = ? WHERE id = ?"
@@ -40,42 +54,47 @@ UPDATE jobs SET state = ?, holds = 1, worker = ?, fence = ?, started_us = ?, dea
  WHERE id = ?
 """
 _PARK: Final = "UPDATE jobs SET state = 1, reason = ? WHERE id = ?"
-_ALIVE: Final = "SELECT 1 FROM workers WHERE id = ? AND dead_us IS NULL"
+_ALIVE: Final = "SELECT profiles FROM workers WHERE id = ? AND dead_us IS NULL"
 
 
-def check_alive(transaction: Transaction, worker: WorkerId) -> None:
-    """Refuse a worker that was declared dead.
+def served_by(transaction: Transaction, worker: WorkerId) -> Sequence[str]:
+    """Return the profiles whose jobs the worker takes, in order, NO_PROFILE first.
 
     Raises:
-        WorkerFencedError: If it was, or never was registered.
+        WorkerFencedError: If it was declared dead, or never was registered.
     """
-    if transaction.row(_ALIVE, (worker,)) is None:
+    row = transaction.row(_ALIVE, (worker,))
+    if row is None:
         raise WorkerFencedError(f"worker {worker} was declared dead", worker=worker)
+    return (NO_PROFILE, *profiles_value(row[0]))
 
 
 def claim(
     transaction: Transaction, worker: WorkerId, limit: int, deadline_s: float
 ) -> Sequence[tuple[Job, Lease]]:
     """See `WorkStore.claim`."""
-    check_alive(transaction, worker)
+    profiles = served_by(transaction, worker)
     move_due_on(transaction)
     if limit <= 0:
         return []
-    chosen = [job for (job,) in transaction.rows(ORPHANED, (limit,))]
-    chosen += _in_turn(transaction, limit - len(chosen))
+    chosen: list[int] = []
+    for profile in profiles:
+        missing = limit - len(chosen)
+        if missing > 0:
+            chosen += [job for (job,) in transaction.rows(ORPHANED, (profile, missing))]
+    chosen += _in_turn(transaction, profiles, limit - len(chosen))
     return _take(transaction, worker, chosen, deadline_s)
 
 
-def _in_turn(transaction: Transaction, limit: int) -> list[int]:
-    """Return READY jobs, one of each project in turn, going on after the one served last."""
+def _in_turn(transaction: Transaction, profiles: Sequence[str], limit: int) -> list[int]:
+    """Return READY jobs, one of each lane in turn, going on after the one served last."""
     if limit <= 0:
         return []
-    memory = transaction.memory
-    lanes = [lane for (lane,) in transaction.rows(LANES, (memory.last_project, limit))]
+    lanes = _lanes(transaction, profiles, transaction.memory.last_lane, limit)
     if len(lanes) < limit:
         seen = set(lanes)
-        around = transaction.rows(LANES, (0, limit - len(lanes)))
-        lanes += [lane for (lane,) in around if lane not in seen]
+        around = _lanes(transaction, profiles, FIRST_LANE, limit)
+        lanes += [lane for lane in around if lane not in seen][: limit - len(lanes)]
     each = -(-limit // max(len(lanes), 1))
     chosen = _deal(transaction, lanes, each, limit)
     if len(chosen) < limit and len(lanes) < limit:
@@ -84,13 +103,30 @@ def _in_turn(transaction: Transaction, limit: int) -> list[int]:
     return chosen
 
 
-def _deal(transaction: Transaction, lanes: Sequence[int], each: int, limit: int) -> list[int]:
+def _lanes(
+    transaction: Transaction, profiles: Sequence[str], after: Lane, limit: int
+) -> list[Lane]:
+    """Return up to *limit* lanes that have READY jobs: those that come after *after*, in order."""
+    lanes: list[Lane] = []
+    project, last = after
+    for profile in profiles:
+        # The project served last comes again for the profiles that follow the one served.
+        beyond = project if profile <= last else project - 1
+        found = transaction.rows(LANES, (profile, beyond, limit))
+        lanes += [(lane, profile) for (lane,) in found]
+    return sorted(lanes)[:limit]
+
+
+def _deal(transaction: Transaction, lanes: Sequence[Lane], each: int, limit: int) -> list[int]:
     """Return up to *limit* jobs, one of each lane in turn, at most *each* of a lane."""
-    piles = [[(lane, job) for (job,) in transaction.rows(LANE, (lane, each))] for lane in lanes]
+    piles = [
+        [(lane, job) for (job,) in transaction.rows(LANE, (lane[1], lane[0], each))]
+        for lane in lanes
+    ]
     rounds = zip_longest(*piles)
     dealt = [card for turn in rounds for card in turn if card is not None][:limit]
     if dealt:
-        transaction.memory.last_project = dealt[-1][0]
+        transaction.memory.last_lane = dealt[-1][0]
     return [job for _, job in dealt]
 
 

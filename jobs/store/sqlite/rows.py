@@ -7,12 +7,14 @@ from jobs.clock import MICROSECONDS
 from jobs.model import Job, JobId, JobRequest, Target, WorkerId
 from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
 from jobs.store.schema import (
+    NO_PROFILE,
     REASONS,
     STATE_CODES,
     STATES,
     json_text,
     json_value,
     pack_digest,
+    profiles_value,
     progress_value,
     unpack_digest,
     wish_value,
@@ -24,7 +26,7 @@ COLUMNS: Final = """
        j.id, j.state, j.reason, j.run_at_us, j.worker, j.fence, j.cancel_asked, j.priority,
        j.created_us, j.started_us, j.deadline_us, j.finished_us, j.progress,
        j.not_before_us, j.deadline_s, j.source, j.idempotency_key, j.fingerprint, j.natural_key,
-       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence
+       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence, j.profile
 """
 """What `job` and `request` read."""
 
@@ -56,6 +58,7 @@ def request(row: Row) -> JobRequest:
         natural_key=unpack_digest(row[18]),
         source=row[15],
         idempotency_key=row[16],
+        profile=row[26] or None,
         priority=row[7],
         not_before_us=row[13],
         deadline_s=row[14],
@@ -86,8 +89,8 @@ def job(row: Row) -> Job:
 ADD_JOB: Final = """
 INSERT INTO jobs(id, state, open, holds, reason, run_at_us, fence, cancel_asked, priority,
                  project, pool, spec, created_us, not_before_us, deadline_s, source,
-                 idempotency_key, fingerprint, natural_key, labels)
-VALUES (?, ?, 1, 0, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 idempotency_key, fingerprint, natural_key, labels, profile)
+VALUES (?, ?, 1, 0, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """What `request_cells` fill from the ninth value on."""
 
@@ -102,6 +105,7 @@ def request_cells(wanted: JobRequest) -> tuple[Any, ...]:
         pack_digest(wanted.fingerprint),
         pack_digest(wanted.natural_key),
         json_text(wanted.labels) if wanted.labels else None,
+        wanted.profile or NO_PROFILE,
     )
 
 
@@ -117,7 +121,7 @@ def event(row: Row) -> Event:
 
 WORKERS: Final = """
 SELECT id, name, host, pid, started_us, heartbeat_us, lease_until_us, dead_us IS NULL,
-       (SELECT count(*) FROM jobs WHERE worker = workers.id)
+       (SELECT count(*) FROM jobs WHERE worker = workers.id), profiles
   FROM workers
 """
 
@@ -126,7 +130,7 @@ def worker(row: Row) -> WorkerRow:
     """Return the worker of one row of WORKERS."""
     return WorkerRow(
         id=WorkerId(row[0]),
-        info=WorkerInfo(name=row[1], host=row[2], pid=row[3]),
+        info=WorkerInfo(name=row[1], host=row[2], pid=row[3], profiles=profiles_value(row[9])),
         started_us=row[4],
         heartbeat_us=row[5],
         lease_until_us=row[6],

@@ -142,6 +142,10 @@ class SqliteStore:
         """See `WorkStore.next_due_us`."""
         return await self._reader.run(reading.next_due_us)
 
+    async def left_by_profile(self) -> Mapping[str | None, int]:
+        """See `WorkStore.left_by_profile`."""
+        return await self._reader.run(reading.left_by_profile)
+
     async def open_jobs(self) -> int:
         """See `WorkStore.open_jobs`."""
         return await self._reader.run(reading.open_jobs)

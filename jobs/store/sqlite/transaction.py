@@ -13,7 +13,7 @@ import apsw
 
 from jobs.model import JobRequest
 from jobs.states import JobState
-from jobs.store.schema import STATE_CODES
+from jobs.store.schema import FIRST_LANE, STATE_CODES, Lane
 
 _ADD_EVENT: Final = (
     "INSERT INTO events(seq, job, at_us, event, state, data) VALUES (?, ?, ?, ?, ?, ?)"
@@ -59,8 +59,8 @@ class Memory:
         self.specs: dict[bytes, int] = {}
         self.requests: dict[int, JobRequest] = {}
         """Requests of jobs in hand, so that a move need not read them again."""
-        self.last_project = 0
-        """The project that was served last; claims go on after it."""
+        self.last_lane: Lane = FIRST_LANE
+        """The lane that was served last; claims go on after it."""
 
     def doubt(self) -> None:
         """Forget ids that a rolled-back call may have brought in, and bound the rest."""

@@ -6,13 +6,14 @@ from jobs.clock import seconds_to_us
 from jobs.errors import WorkerFencedError
 from jobs.model import JobId, WorkerId
 from jobs.store.protocol import WorkerInfo
+from jobs.store.schema import profiles_text
 from jobs.store.sqlite.liveness import WorkerLocks
 from jobs.store.sqlite.recording import let_go
 from jobs.store.sqlite.transaction import Snapshot, Transaction
 
 _REGISTER: Final = """
-INSERT INTO workers(name, host, pid, started_us, heartbeat_us, lease_until_us)
-VALUES (?1, ?2, ?3, ?4, ?4, ?5) RETURNING id
+INSERT INTO workers(name, host, pid, profiles, started_us, heartbeat_us, lease_until_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) RETURNING id
 """
 _HEARTBEAT: Final = """
 UPDATE workers SET heartbeat_us = ?, lease_until_us = ? WHERE id = ? AND dead_us IS NULL
@@ -31,7 +32,7 @@ def register(
     whose lock is not held yet.
     """
     until_us = transaction.now_us + seconds_to_us(lease_s)
-    who = (info.name, info.host, info.pid)
+    who = (info.name, info.host, info.pid, profiles_text(info.profiles))
     row = transaction.row(_REGISTER, (*who, transaction.now_us, until_us))
     assert row is not None
     locks.hold(row[0])
