@@ -191,8 +191,8 @@ class WorkStore(Protocol):
         within a project by descending priority, then by age.  A job that names a profile is
         given only to a worker that was registered with it; it costs the claims of the others
         nothing.  No two workers ever get the same job, and no two jobs of one pool are in hand
-        at a time.  Each claim raises the pool's fence.  The first claim of a job sets ``started_us`` and ``deadline_us``: now +
-        the request's own deadline, else *deadline_s*.
+        at a time.  Each claim raises the pool's fence.  The first claim of a job sets
+        ``started_us`` and ``deadline_us``: now + the request's own deadline, else *deadline_s*.
 
         Raises:
             WorkerFencedError: If the worker was declared dead; nothing is written.
