@@ -73,6 +73,12 @@ _ALL: Final = (
         "open ended in_hand waiting rate",
     ),
     _event(
+        "work.left",
+        "info",
+        "A run until empty leaves jobs to workers that have their profiles.",
+        "profiles",
+    ),
+    _event(
         "intake.finished",
         "info warning",
         "A file or batch was taken in.",

@@ -24,8 +24,12 @@ KeyPath = tuple[str, ...]
 
 PREFIX: Final = "PLUGWAVE_"
 
+PROFILE_VARIABLE: Final = "PLUGWAVE_PROFILE"
+PROFILE_KEY: Final = ("cloud", "profile")
+"""The short name of the variable for the selected profile, and the key that it sets."""
+
 OTHER_VARIABLES: Final = frozenset(
-    {"PLUGWAVE_CONFIG", "PLUGWAVE_SERVER", "PLUGWAVE_PROFILE", "PLUGWAVE_NO_COLOR"}
+    {"PLUGWAVE_CONFIG", "PLUGWAVE_SERVER", PROFILE_VARIABLE, "PLUGWAVE_NO_COLOR"}
 )
 """Variables with our prefix that stand for global options, not for settings."""
 

@@ -16,6 +16,8 @@ from typing import Any, Final
 from config.keys import (
     OTHER_VARIABLES,
     PREFIX,
+    PROFILE_KEY,
+    PROFILE_VARIABLE,
     KeyPath,
     all_keys,
     find_key,
@@ -80,6 +82,9 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     what they do not know.
     """
     layer = Layer()
+    selected = environ.get(PROFILE_VARIABLE)
+    if selected:
+        layer.given[PROFILE_KEY] = Given(selected, PROFILE_VARIABLE)
     known = [key.variable for key in all_keys().values()] + sorted(OTHER_VARIABLES)
     for variable, value in sorted(environ.items()):
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
@@ -88,8 +93,11 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
         if path is None:
             shown = clean_text(variable, 100)
             layer.problems.append(f"unknown variable {shown}{suggestion(shown, known)}")
+        elif value and path == PROFILE_KEY and selected not in {None, "", value}:
+            names = f"{PROFILE_VARIABLE} and {variable}"
+            layer.problems.append(f"{names} name two profiles; keep one of them")
         elif value:
-            layer.given[path] = Given(value, variable)
+            layer.given.setdefault(path, Given(value, variable))
     return layer
 
 

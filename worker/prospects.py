@@ -7,11 +7,15 @@ going, and neither ends it while another account has work.
 
 from collections.abc import Mapping
 
+import structlog
+
 from jobs.errors import CloudUnreachableError, CredentialsRefusedError, PlugwaveError
 from jobs.outcomes import Answer
 from jobs.store.protocol import WorkStore
 from worker.hand import Hand
 from worker.troubles import Troubles
+
+log = structlog.get_logger()
 
 
 class Prospects:
@@ -47,9 +51,13 @@ class Prospects:
         refused = self._refused()
         if any(held.job.request.profile not in refused for held in hand) if refused else len(hand):
             return False
+        served = self._credentials
         left = await self._store.left_by_profile()
-        if any(left.get(profile) for profile in self._credentials if profile not in refused):
+        if any(left.get(profile) for profile in served if profile not in refused):
             return False
+        others = {profile: count for profile, count in left.items() if profile not in served}
+        if others:
+            log.info("work.left", profiles=others)
         met = [answer for profile, answer in refused.items() if left.get(profile)]
         if met:
             self.failure = _refusal(met[0])

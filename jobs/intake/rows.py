@@ -47,6 +47,7 @@ COLUMNS: Final = {
     "priority": "priority",
     "not_before": "not_before",
     "deadline": "deadline",
+    "profile": "profile",
     "labels": "labels",
 }
 """Header to field of the job request; beside these there are ``labels.NAME`` and ``problem``."""

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 import anyio
@@ -17,7 +18,7 @@ import anyio.to_thread
 from jobs.errors import BadRequestError, StoreError
 from jobs.intake.lines import Record
 from jobs.model import JobId, JobRequest, job_name
-from jobs.requests import Problem, parse_request, problems_of, quoted
+from jobs.requests import NO_DEFAULTS, Defaults, Problem, parse_request, problems_of, quoted
 from jobs.requests.strictjson import locate
 from jobs.store.protocol import Enqueued, IntakePosition, IntakeStore, Verdict
 
@@ -98,11 +99,12 @@ async def start_position(
     return IntakePosition(source=source, digest=digest, records=records)
 
 
-async def take_in(
+async def take_in(  # noqa: PLR0913 - it is where a file, its terms and the store meet
     store: IntakeStore,
     records: Iterable[Record],
     *,
     source: str,
+    defaults: Defaults = NO_DEFAULTS,
     on_result: Callable[[IntakeResult], None],
     position: IntakePosition | None = None,
     batch: int = 1000,
@@ -115,6 +117,7 @@ async def take_in(
         store: Where the jobs go.
         records: Numbered from 1 without gaps; read in another thread.
         source: The scope of idempotency keys.
+        defaults: What requests get that they do not say.
         on_result: Called once for each record, after what it tells is durable.
         position: Where to begin, from `start_position`; committed anew with each batch.
             None keeps no place.
@@ -125,7 +128,8 @@ async def take_in(
         StoreError: If the store fails; what was reported stays stored.  The error tells
             after which record it stopped and how to go on.
     """
-    batches = _Batches(records, source, batch, position.records if position else 0)
+    check = partial(_checked, source=source, defaults=defaults)
+    batches = _Batches(records, check, batch, position.records if position else 0)
     counts: Counter[str] = Counter()
     last = batches.skip
     while items := await anyio.to_thread.run_sync(batches.read, abandon_on_cancel=True):
@@ -156,11 +160,13 @@ class _Item:
 class _Batches:
     """Reads and checks records; runs in another thread, one call at a time."""
 
-    def __init__(self, records: Iterable[Record], source: str, size: int, skip: int) -> None:
+    def __init__(
+        self, records: Iterable[Record], check: Callable[[Record], _Item], size: int, skip: int
+    ) -> None:
         self.skip = skip
         self.skipped = 0
         self._stream = iter(records)
-        self._source = source
+        self._check = check
         self._size = size
 
     def read(self) -> list[_Item]:
@@ -171,19 +177,19 @@ class _Batches:
             if record.number <= self.skip:
                 self.skipped += 1
                 continue
-            items.append(_checked(record, self._source))
+            items.append(self._check(record))
             size_bytes += len(record.raw)
             if len(items) >= self._size or size_bytes >= BATCH_BYTES:
                 break
         return items
 
 
-def _checked(record: Record, source: str) -> _Item:
+def _checked(record: Record, *, source: str, defaults: Defaults) -> _Item:
     """Check one record; what could be read of a broken one is checked, too."""
     if record.problems and record.value is None:
         return _Item(record=record, request=None, problems=record.problems)
     try:
-        request = parse_request(record.value, source=source)
+        request = parse_request(record.value, source=source, defaults=defaults)
     except BadRequestError as error:
         found = problems_of(error)
     else:

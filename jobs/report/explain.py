@@ -20,6 +20,7 @@ from jobs.report.reasons import (
     ahead,
     change_words,
     diagnosis,
+    is_served,
     last_trouble,
     surroundings,
     trouble_text,
@@ -58,7 +59,9 @@ def explain(job: Job, evidence: Evidence) -> Explanation:
     told = _BY_STATE[job.state](job, evidence)
     beside = surroundings(job, evidence) if job.state in OPEN_STATES else ()
     alive = any(worker.alive for worker in evidence.workers)
-    start = () if alive or job.state in FINAL_STATES else (START_WORKER,)
+    start: tuple[str, ...] = () if alive or job.state in FINAL_STATES else (START_WORKER,)
+    if alive and job.state in OPEN_STATES and not is_served(job, evidence):
+        start = (f"add [profiles.{job.request.profile}] to the settings of a worker",)
     return Explanation(
         job=job.id,
         state=job.state,
@@ -68,9 +71,9 @@ def explain(job: Job, evidence: Evidence) -> Explanation:
     )
 
 
-def _ready(_job: Job, evidence: Evidence) -> Told:
+def _ready(job: Job, evidence: Evidence) -> Told:
     alive = [worker for worker in evidence.workers if worker.alive]
-    if not alive:
+    if not is_served(job, evidence):
         return Told("is ready, but no worker takes it.")
     in_hand = sum(worker.jobs for worker in alive)
     workers = "1 worker has" if len(alive) == 1 else f"{len(alive)} workers have"

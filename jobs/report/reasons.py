@@ -125,11 +125,21 @@ def diagnosis(job: Job) -> Diagnosis:
     )
 
 
+def is_served(job: Job, evidence: Evidence) -> bool:
+    """Whether a running worker may take the job; each takes those that name no profile."""
+    profile = job.request.profile
+    alive = [row.info for row in evidence.workers if row.alive]
+    return any(profile is None or profile in info.profiles for info in alive)
+
+
 def surroundings(job: Job, evidence: Evidence) -> tuple[Reason, ...]:
     """Return the reasons an open job may have beside its own: no worker, 429, cancel, deadline."""
     found: list[Reason] = []
     if not any(worker.alive for worker in evidence.workers):
         found.append(Reason(kind="no-worker", text="No worker is running, so nothing moves."))
+    elif not is_served(job, evidence):
+        text = f"It is sent as profile {job.request.profile}, which no running worker has."
+        found.append(Reason(kind="no-worker", text=text))
     found.extend(_nobody_holds(job, evidence))
     blocked = _blocked_until(evidence)
     if blocked is not None:

@@ -46,6 +46,9 @@ RESULT_KEYS: Final = (
 )
 """The keys of `job.result`, in order; the logger adds ``ts``, ``level`` and ``event``."""
 
+PROFILE_KEY: Final = "profile"
+"""One key more, last, on the lines of jobs that name a profile."""
+
 EXIT_DONE: Final = 0
 EXIT_PARTIAL: Final = 3
 
@@ -84,7 +87,7 @@ def wanted_version(job: Job) -> str | None:
 
 
 def result_fields(job: Job, worker_name: str | None, now_us: int) -> dict[str, Any]:
-    """Return the fields of the canonical line of one job, with exactly RESULT_KEYS.
+    """Return the fields of the canonical line of one job: RESULT_KEYS, and a named profile.
 
     A good outcome names no cause: trouble on the way that was overcome is told by
     ``attempts``, ``throttled`` and the history.  ``wait_s`` and ``run_s`` are seconds,
@@ -94,7 +97,7 @@ def result_fields(job: Job, worker_name: str | None, now_us: int) -> dict[str, A
     request, progress = job.request, job.progress
     good = job.state in GOOD_STATES
     ended_us = now_us if job.finished_us is None else job.finished_us
-    return {
+    fields = {
         "job": job_name(job.id),
         "idempotency_key": request.idempotency_key,
         "source": request.source,
@@ -123,6 +126,9 @@ def result_fields(job: Job, worker_name: str | None, now_us: int) -> dict[str, A
         "worker": worker_name,
         "labels": dict(request.labels),
     }
+    if request.profile is not None:
+        fields[PROFILE_KEY] = request.profile
+    return fields
 
 
 def surface_state(state: JobState) -> str:

@@ -36,6 +36,7 @@ def retry_request(job: Job) -> JobRequest:
     assert job.state in RETRYABLE
     old = job.request
     terms: dict[str, Any] = {
+        "profile": old.profile,
         "priority": old.priority,
         "not_before_us": None,
         "deadline_s": old.deadline_s,

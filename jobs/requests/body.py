@@ -114,6 +114,7 @@ def _check_labels(labels: dict[str, str]) -> dict[str, str]:
 ProjectId = Annotated[str, AfterValidator(_name_check("project_id", PROJECT))]
 PoolName = Annotated[str, AfterValidator(_name_check("pool_name", NAME))]
 Region = Annotated[str, AfterValidator(_name_check("region", REGION))]
+ProfileName = Annotated[str, AfterValidator(_name_check("profile", NAME))]
 TemplateName = Annotated[str, AfterValidator(_name_check("plugin.name", NAME))]
 Version = Annotated[str, AfterValidator(_name_check("plugin.version", VERSION))]
 Key = Annotated[str, AfterValidator(_check_key)]
@@ -162,6 +163,10 @@ class JobRequestBody(_Closed):
 
     region: Region | None = None
     """The region, such as cn-north-4; without it the configured one is taken."""
+
+    profile: ProfileName | None = None
+    """The account to send as, by the name of its profile; without it the selected one, else the
+    worker's own. Never a credential."""
 
     plugin: PluginBody
     """The plug-in change."""

@@ -6,10 +6,13 @@ So neither the order of keys nor the way a time is written makes a difference, w
 and ``1.0`` stay apart, because the cloud is sent what was written.
 
 * The *fingerprint* says whether a repeated idempotency key comes with the same content.  It
-  covers everything but the key and the source: target, plug-in, base, priority, not_before,
-  deadline and labels.
+  covers everything but the key and the source: target, profile, plug-in, base, priority,
+  not_before, deadline and labels.
 * The *natural key* joins requests without a key to an equal open job: region, project, pool,
-  plug-in, version, base and inputs.
+  profile, plug-in, version, base and inputs.
+
+Both are of the request as it is stored, with region and profile filled in: a line that means
+another pool or account than before is not the same, however equal it looks.
 """
 
 import hashlib
@@ -49,11 +52,13 @@ def fingerprint(
     Args:
         target: The pool.
         plugin: The change.
-        terms: ``priority``, ``not_before_us``, ``deadline_s`` and ``labels``.
+        terms: ``profile``, ``priority``, ``not_before_us``, ``deadline_s`` and ``labels``.
         inputs_json: `canonical_inputs` of *plugin* where the caller has it already.
     """
+    # Without a profile the digest is the one that it was before there were profiles.
+    told = {name: value for name, value in terms.items() if (name, value) != ("profile", None)}
     content = {
-        **terms,
+        **told,
         "target": [target.region, target.project_id, target.pool_name],
         "plugin": [plugin.name, plugin.version, plugin.base.value],
         "inputs": orjson.Fragment(inputs_json or canonical_inputs(plugin)),
@@ -61,11 +66,19 @@ def fingerprint(
     return hashlib.sha256(canonical(content)).hexdigest()
 
 
-def natural_key(target: Target, plugin: PluginWish, *, inputs_json: bytes | None = None) -> str:
+def natural_key(
+    target: Target,
+    plugin: PluginWish,
+    *,
+    profile: str | None = None,
+    inputs_json: bytes | None = None,
+) -> str:
     """Return the digest of what the request asks of which pool; arguments as in `fingerprint`."""
-    content = [
+    content: list[object] = [
         [target.region, target.project_id, target.pool_name],
         [plugin.name, plugin.version, plugin.base.value],
         hashlib.sha256(inputs_json or canonical_inputs(plugin)).hexdigest(),
     ]
+    if profile is not None:
+        content.append(profile)
     return hashlib.sha256(canonical(content)).hexdigest()

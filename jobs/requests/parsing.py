@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from jobs.model import InputsBase, JobRequest, PluginWish, Target
 from jobs.requests.body import JobRequestBody
+from jobs.requests.defaults import NO_DEFAULTS, Defaults
 from jobs.requests.explaining import explained
 from jobs.requests.identity import canonical, fingerprint, natural_key
 from jobs.requests.problems import Problem, kind, refusal
@@ -22,12 +23,13 @@ INPUTS_MAX_DEPTH: Final = 20
 _PLAIN_TYPES: Final = frozenset({str, int, bool, type(None)})
 
 
-def parse_request(value: object, *, source: str) -> JobRequest:
+def parse_request(value: object, *, source: str, defaults: Defaults = NO_DEFAULTS) -> JobRequest:
     """Return the request that *value*, a JSON object, describes.
 
     Args:
         value: What `jobs.requests.strictjson.loads` returned; any mapping is taken.
         source: Who asks; the scope of idempotency keys.
+        defaults: What the request gets that it does not say.
 
     Raises:
         BadRequestError: With every `Problem` at once, see `problems_of`.
@@ -44,15 +46,19 @@ def parse_request(value: object, *, source: str) -> JobRequest:
     else:
         inputs_json, problem = _inputs_json(body.plugin.inputs)
         if problem is None:
-            return _request(body, source, inputs_json)
+            return _request(body, source, inputs_json, defaults)
         raise refusal([problem])
     # Outside the handler: the foreign error holds the whole request, inputs included.
     raise refusal([*explained(details, document), *_inputs_problems(document)])
 
 
-def _request(body: JobRequestBody, source: str, inputs_json: bytes) -> JobRequest:
+def _request(
+    body: JobRequestBody, source: str, inputs_json: bytes, defaults: Defaults
+) -> JobRequest:
     wanted = body.plugin
-    target = Target(project_id=body.project_id, pool_name=body.pool_name, region=body.region)
+    profile = body.profile or defaults.profile
+    region = body.region or defaults.region_of(profile)
+    target = Target(project_id=body.project_id, pool_name=body.pool_name, region=region)
     plugin = PluginWish(
         name=wanted.name,
         version=wanted.version,
@@ -60,6 +66,7 @@ def _request(body: JobRequestBody, source: str, inputs_json: bytes) -> JobReques
         base=wanted.base or InputsBase.CURRENT,
     )
     terms: dict[str, Any] = {
+        "profile": profile,
         "priority": body.priority or 0,
         "not_before_us": body.not_before,
         "deadline_s": body.deadline,
@@ -69,7 +76,7 @@ def _request(body: JobRequestBody, source: str, inputs_json: bytes) -> JobReques
         target=target,
         plugin=plugin,
         fingerprint=fingerprint(target, plugin, terms, inputs_json=inputs_json),
-        natural_key=natural_key(target, plugin, inputs_json=inputs_json),
+        natural_key=natural_key(target, plugin, profile=profile, inputs_json=inputs_json),
         source=source,
         idempotency_key=body.idempotency_key,
         **terms,

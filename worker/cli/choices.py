@@ -20,6 +20,7 @@ class Choices:
 
     output: OutputForm = "table"
     config: Path | None = None
+    profile: str | None = None
     no_color: bool = False
     ascii: bool = False
     quiet: bool = False

@@ -26,7 +26,10 @@ from worker.cli.console import Console
 from worker.cli.intake_progress import IntakeProgress
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import streamed
-from worker.cli.session import run_async, writing
+from worker.cli.session import configure_logs, loaded_settings, quiet_logs, run_async
+from worker.credentials.defaults import request_defaults
+from worker.credentials.sources import Surroundings
+from worker.stores import opened_store
 
 log = structlog.get_logger()
 
@@ -147,7 +150,10 @@ def exit_code(counts: Mapping[IntakeVerdict, int]) -> int:
 
 async def _take_in(choices: Choices, wanted: Wanted, records: RecordFile, desk: Desk) -> None:
     console = Console(choices)
-    async with writing(choices) as store:
+    loaded = loaded_settings(choices)
+    configure_logs(choices, loaded, logs=quiet_logs(loaded))
+    defaults = request_defaults(loaded.settings, Surroundings.of(os.environ))
+    async with opened_store(loaded.settings.store) as store:
         position = await start_position(
             store, source=wanted.source, digest=records.digest, resume=wanted.resume
         )
@@ -156,6 +162,7 @@ async def _take_in(choices: Choices, wanted: Wanted, records: RecordFile, desk: 
                 store,
                 records.records(),
                 source=wanted.source,
+                defaults=defaults,
                 on_result=desk.take,
                 position=position,
             )

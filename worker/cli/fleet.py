@@ -5,6 +5,7 @@ from IAM.  They open the store for writing, because their requests take turns fr
 limiter rows in it; nothing else of it is changed.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from jobs.store.protocol import Store
 from worker.app import discovering
 from worker.cli.choices import Choices
 from worker.cli.session import configure_logs, loaded_settings, quiet_logs
+from worker.credentials.defaults import region_of
+from worker.credentials.sources import Surroundings
 from worker.discovery import Discovery, Fleet, Place, PlaceTrouble
 from worker.stores import opened_store
 
@@ -89,9 +92,8 @@ def _profile(settings: Settings) -> ProfileSettings | None:
 
 
 def region_in(settings: Settings, flag: str | None) -> str | None:
-    """Return the region that is meant; None when nothing names one."""
-    profile = _profile(settings)
-    return flag or settings.cloud.region or (None if profile is None else profile.region)
+    """Return the region that is meant, as for a job request; None when nothing names one."""
+    return flag or region_of(settings, Surroundings.of(os.environ))
 
 
 def target_in(settings: Settings, pool: str, project: str | None, region: str | None) -> Target:

@@ -46,6 +46,7 @@ def global_options() -> list[click.Option]:
             "-o", "--output", metavar="FORM", help=f"Form of the result: {', '.join(OUTPUTS)}."
         ),
         _option("--config", type=click.Path(path_type=Path), help="Settings file to read."),
+        _option("--profile", metavar="NAME", help="Work as this profile of the settings."),
         _option("--no-color", is_flag=True, help="No colours."),
         _option("--ascii", is_flag=True, help="Plain symbols."),
         _option("-q", "--quiet", is_flag=True, help="Only results and errors."),

@@ -41,7 +41,9 @@ def loaded_settings(choices: Choices, flags: Mapping[str, Flag] = NO_FLAGS) -> L
         "logs.format": Flag(option="--log-format", value=choices.log_format),
         "logs.level": Flag(option="-q" if choices.quiet else "-v", value=_level(choices)),
     }
-    return load(environ=environ, places=places, flags={**logs, **flags}, config_file=choices.config)
+    chosen = {"cloud.profile": Flag(option="--profile", value=choices.profile)}
+    given = {**logs, **chosen, **flags}
+    return load(environ=environ, places=places, flags=given, config_file=choices.config)
 
 
 def _level(choices: Choices) -> str | None:

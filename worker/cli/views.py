@@ -79,6 +79,7 @@ def job_fields(job: Job, worker: str | None, now_us: int) -> dict[str, Any]:
         "running": surface_state(job.state) == "running",
         "waiting": None if job.reason is None else job.reason.value,
         **fields,
+        "profile": job.request.profile,
         "priority": job.request.priority,
         "cancel_asked": job.cancel_asked,
         "created_at": iso(job.created_us),

@@ -52,6 +52,7 @@ def worker_fields(row: WorkerRow) -> dict[str, Any]:
         "pid": row.info.pid,
         "alive": row.alive,
         "jobs": row.jobs,
+        "profiles": list(row.info.profiles),
         "started_at": iso(row.started_us),
         "heartbeat_at": iso(row.heartbeat_us),
         "lease_until": iso(row.lease_until_us),
