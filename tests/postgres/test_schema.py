@@ -10,7 +10,8 @@ from jobs.clock import SystemClock
 from jobs.errors import StoreError, StoreReadOnlyError, StoreVersionError
 from jobs.store.postgres import PostgresStore, migrations_sql, open_postgres
 from jobs.store.postgres.migrating import schema_version, steps
-from tests.contract.steps import accept, all_is_well
+from tests.builders import a_request
+from tests.contract.steps import a_worker, accept, all_is_well, claim
 from tests.postgres.server import with_database
 from tests.postgres.steps import admin, run
 
@@ -136,3 +137,26 @@ async def test_a_standby_is_named(store: PostgresStore, dsn: str, tmp_path: Path
             await connection.execute("ALTER ROLE postgres RESET default_transaction_read_only")
 
     assert "primary" in caught.value.do
+
+
+async def test_a_store_from_before_profiles_keeps_its_jobs(bare: str) -> None:
+    """Jobs of the first edition name no profile, and any worker takes them."""
+    store = await open_postgres(bare, SystemClock())
+    jobs = await accept(store, a_request("pool-a"), a_request("pool-b"))
+    await store.close()
+    async with admin(bare) as connection:
+        await connection.execute(
+            "DROP INDEX plugwave.jobs_ready; DROP INDEX plugwave.jobs_orphaned;"
+            " ALTER TABLE plugwave.jobs DROP COLUMN profile;"  # takes jobs_named with it
+            " ALTER TABLE plugwave.workers DROP COLUMN profiles;"
+            " DELETE FROM plugwave.schema_version WHERE version > 1"
+        )
+        for statement in steps()[1].split(";"):
+            if "CREATE INDEX jobs_ready" in statement or "CREATE INDEX jobs_orphaned" in statement:
+                await connection.execute(statement)
+
+    store = await open_postgres(bare, SystemClock())
+    found = await claim(store, await a_worker(store))
+    await all_is_well(store)
+    await store.close()
+    assert [(job.id, job.request.profile) for job, _ in found] == [(one, None) for one in jobs]

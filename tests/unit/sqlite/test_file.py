@@ -19,10 +19,12 @@ from jobs.errors import (
 from jobs.store.protocol import JobFilter
 from jobs.store.sqlite import SqliteStore, migrating, open_sqlite
 from jobs.store.sqlite.connection import check_library
+from tests.builders import a_request
 from tests.contract.steps import (
     a_worker,
     accept,
     all_is_well,
+    claim,
 )
 from tests.fakes import FakeClock
 from tests.unit.sqlite.steps import writing
@@ -222,3 +224,26 @@ async def test_what_was_acknowledged_survives_kill_9(path: Path, clock: FakeCloc
     await store.close()
     assert set(told) <= found
     assert len(found) % 3 == 0, "a transaction is whole or not there"
+
+
+async def test_a_store_from_before_profiles_keeps_its_jobs(path: Path, clock: FakeClock) -> None:
+    """Jobs of the first edition name no profile, and any worker takes them."""
+    store = await open_sqlite(path, clock)
+    jobs = await accept(store, a_request("pool-a"), a_request("pool-b"))
+    await store.close()
+    connection = apsw.Connection(str(path))
+    for name in ("jobs_ready", "jobs_orphaned", "jobs_named"):
+        connection.execute(f"DROP INDEX {name}")
+    connection.execute("ALTER TABLE jobs DROP COLUMN profile")
+    connection.execute("ALTER TABLE workers DROP COLUMN profiles")
+    connection.execute("DELETE FROM schema_version WHERE version > 1")
+    for statement in migrating.steps()[1].split(";"):
+        if "CREATE INDEX jobs_ready" in statement or "CREATE INDEX jobs_orphaned" in statement:
+            connection.execute(statement)
+    connection.close()
+
+    store = await open_sqlite(path, clock)
+    found = await claim(store, await a_worker(store))
+    await all_is_well(store)
+    await store.close()
+    assert [(job.id, job.request.profile) for job, _ in found] == [(one, None) for one in jobs]
