@@ -136,7 +136,10 @@ def surroundings(job: Job, evidence: Evidence) -> tuple[Reason, ...]:
     """Return the reasons an open job may have beside its own: no worker, 429, cancel, deadline."""
     found: list[Reason] = []
     if not any(worker.alive for worker in evidence.workers):
-        found.append(Reason(kind="no-worker", text="No worker is running, so nothing moves."))
+        profile = job.request.profile
+        needs = f" It needs one with profile {profile}." if profile is not None else ""
+        text = f"No worker is running, so nothing moves.{needs}"
+        found.append(Reason(kind="no-worker", text=text))
     elif not is_served(job, evidence):
         text = f"It is sent as profile {job.request.profile}, which no running worker has."
         found.append(Reason(kind="no-worker", text=text))

@@ -184,3 +184,94 @@ def test_a_result_line_is_one_line_whatever_a_problem_says() -> None:
     )
 
     assert result_line(result) == "4 invalid line 9:3: no 5 created job-5"
+
+
+PROFILES = """
+[cloud]
+region = "cn-north-4"
+[profiles.sg]
+region = "ap-southeast-3"
+credentials = "env"
+[profiles.cn]
+credentials = "env"
+"""
+
+
+def places_of(cli: Cli) -> list[tuple[str | None, str | None]]:
+    """Return profile and region of each job, in order."""
+    jobs = cli("jobs", "list", "-o", "json").document["items"]
+    return [(job["profile"], job["region"]) for job in reversed(jobs)]
+
+
+def test_what_a_line_leaves_open_is_filled_in(cli: Cli) -> None:
+    """The selected profile and its region become part of the job; what a line says stays."""
+    cli.folder.joinpath("plugwave.toml").write_text(PROFILES)
+    lines = (a_line("a"), a_line("b", region="cn-east-3"), a_line("c", profile="cn"))
+    file = write(cli, *lines)
+
+    assert cli("enqueue", file).code == 0
+    assert cli("--profile", "sg", "enqueue", file).code == 0
+
+    assert places_of(cli) == [
+        (None, "cn-north-4"),
+        (None, "cn-east-3"),
+        ("cn", "cn-north-4"),
+        ("sg", "ap-southeast-3"),
+        ("sg", "cn-east-3"),
+    ]
+
+
+def test_a_line_with_its_region_and_one_without_are_the_same_job(cli: Cli) -> None:
+    """With a key or without: both are of one pool, so both are one request."""
+    cli.folder.joinpath("plugwave.toml").write_text(PROFILES)
+    file = write(
+        cli,
+        a_line("a", "k"),
+        a_line("a", "k", region="cn-north-4"),
+        a_line("b"),
+        a_line("b", region="cn-north-4"),
+    )
+
+    lines = cli("enqueue", file).lines
+    assert [line.split()[1] for line in lines] == ["created", "duplicate"] * 2
+    assert len({line.split()[2] for line in lines}) == 2
+
+
+def test_a_key_does_not_stand_for_another_region_or_account(cli: Cli) -> None:
+    """The same line means another pool once the configured region is another: a conflict."""
+    file = write(cli, a_line("a", "k"))
+    cli("enqueue", file)
+    cli.folder.joinpath("plugwave.toml").write_text(PROFILES)
+
+    assert cli("enqueue", file).lines[0].startswith("1 conflict job-1")
+
+
+def test_a_job_shows_its_profile_and_why_waits_for_a_worker_with_it(cli: Cli) -> None:
+    """Nobody here has the profile, and intake does not ask for it."""
+    assert cli("enqueue", write(cli, a_line(profile="elsewhere"))).code == 0
+
+    assert "profile       elsewhere" in cli("jobs", "show", "1").out
+    [answer] = cli("why", "job-1", "-o", "json").document["answers"]
+    [reason] = answer["reasons"]
+    assert reason["kind"] == "no-worker"
+    assert reason["text"].endswith("It needs one with profile elsewhere.")
+
+
+def test_an_unknown_profile_is_a_usage_error_with_a_suggestion(cli: Cli) -> None:
+    """Whichever command it is given to, before or after its name."""
+    cli.folder.joinpath("plugwave.toml").write_text(PROFILES)
+    for arguments in (("--profile", "sgp", "jobs", "list"), ("jobs", "list", "--profile", "sgp")):
+        ran = cli(*arguments)
+
+        assert ran.code == 2
+        assert "did you mean 'sg'?" in ran.err
+        assert "--profile" in ran.err
+
+
+def test_config_show_names_the_option(cli: Cli) -> None:
+    """Where the selected profile comes from is told like every origin."""
+    cli.folder.joinpath("plugwave.toml").write_text(PROFILES)
+    ran = cli("config", "show", "--origin", "--profile", "sg", "-o", "json")
+
+    origins = {row["key"]: (row["value"], row["origin"]) for row in ran.document["settings"]}
+    assert origins["cloud.profile"] == ("sg", "--profile")

@@ -244,7 +244,6 @@ def test_variables_of_global_options_and_other_programs_are_left_alone(machine: 
     """PLUGWAVE_SERVER and its like are options, and other prefixes are none of our business."""
     machine.environ |= {
         "PLUGWAVE_SERVER": "http://127.0.0.1:1",
-        "PLUGWAVE_PROFILE": "prod",
         "PLUGWAVE_NO_COLOR": "1",
         "PLUGWAVES": "x",
         "HOME": "/x",

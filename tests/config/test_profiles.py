@@ -10,6 +10,7 @@ from config.describing import describe
 from config.keys import find_key, path_of_variable
 from config.loading import Loaded, Places, load
 from config.settings import Settings
+from config.sources import Flag
 from jobs.errors import ConfigError
 
 TOML = """
@@ -137,3 +138,92 @@ def test_keys_and_variables_of_a_profile_are_known() -> None:
     assert path_of_variable("PLUGWAVE_PROFILES__PROD__REGION") == ("profiles", "prod", "region")
     assert path_of_variable("PLUGWAVE_PROFILES__PROD__NOTHING") is None
     assert find_key(("profiles", "prod")) is None
+
+
+SELECTED = "[profiles.prod]\nregion = 'cn-north-4'\n[profiles.cn]\ncredentials = 'env'\n"
+
+
+def test_a_variable_selects_the_profile(tmp_path: Path) -> None:
+    """PLUGWAVE_PROFILE is the short name of `cloud.profile`, and `config show` names it."""
+    told = loaded(tmp_path, SELECTED, PLUGWAVE_PROFILE="prod")
+
+    assert told.settings.cloud.profile == "prod"
+    assert told.origins["cloud.profile"] == "PLUGWAVE_PROFILE"
+    rows = {row.key: (row.value_text, row.origin) for row in describe(told)}
+    assert rows["cloud.profile"] == ("prod", "PLUGWAVE_PROFILE")
+
+
+def test_the_option_goes_before_the_variable_and_that_before_the_file(tmp_path: Path) -> None:
+    """As for every other key."""
+    tmp_path.joinpath("plugwave.toml").write_text(TOML)
+    places = Places(
+        cwd=tmp_path, user_config=tmp_path / "u", system_config=tmp_path / "e", state=tmp_path
+    )
+    flags = {"cloud.profile": Flag(option="--profile", value="cn")}
+    environ = {"PLUGWAVE_PROFILE": "prod"}
+
+    by_option = load(environ=environ, places=places, flags=flags)
+    by_variable = load(environ={"PLUGWAVE_PROFILE": "cn"}, places=places)
+
+    assert by_option.settings.cloud.profile == "cn"
+    assert by_option.origins["cloud.profile"] == "--profile"
+    assert by_variable.settings.cloud.profile == "cn"
+
+
+def test_two_variables_may_not_select_two_profiles(tmp_path: Path) -> None:
+    """Which of them was meant nobody can tell; the same twice is no contradiction."""
+    with pytest.raises(ConfigError, match="name two profiles"):
+        loaded(tmp_path, PLUGWAVE_PROFILE="prod", PLUGWAVE_CLOUD__PROFILE="cn")
+
+    told = loaded(tmp_path, PLUGWAVE_PROFILE="cn", PLUGWAVE_CLOUD__PROFILE="cn")
+    assert told.settings.cloud.profile == "cn"
+
+
+def test_an_unknown_profile_is_told_with_a_suggestion(tmp_path: Path) -> None:
+    """The ones there are, the nearest, and where the wrong one was named."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, PLUGWAVE_PROFILE="prd")
+
+    said = str(caught.value)
+    assert "(there are: cn, prod); did you mean 'prod'?" in said
+    assert "cloud.profile is from PLUGWAVE_PROFILE" in said
+
+
+def test_a_profile_sees_its_own_cloud(tmp_path: Path) -> None:
+    """Its region and addresses go first; what it does not say is the cloud's."""
+    text = """
+[cloud]
+region = "cn-north-4"
+rate = 7
+iam_endpoint = "https://iam.example.com"
+endpoint = "https://modelarts.example.com"
+endpoints.cn-east-3 = "https://modelarts.east.example.com"
+[profiles.plain]
+credentials = "auto"
+[profiles.south]
+region = "cn-south-1"
+[profiles.abroad]
+endpoint = "https://modelarts.eu-de.otc.t-systems.com"
+region = "eu-de"
+[profiles.named]
+iam_endpoint = "https://iam.named.example.com"
+"""
+    settings = loaded(tmp_path, text).settings
+
+    assert settings.cloud_of("plain") == settings.cloud_of() == settings.cloud
+    assert settings.cloud_of("south").region == "cn-south-1"
+    assert settings.cloud_of("south").endpoint == "https://modelarts.example.com"
+    abroad = settings.cloud_of("abroad")
+    assert (abroad.region, abroad.rate) == ("eu-de", 7)
+    assert abroad.endpoint == "https://modelarts.eu-de.otc.t-systems.com"
+    assert (dict(abroad.endpoints), abroad.iam_endpoint) == ({}, None)
+    assert settings.cloud_of("named").iam_endpoint == "https://iam.named.example.com"
+
+
+def test_without_authentication_every_profile_stays_on_this_machine() -> None:
+    """A simulator's settings must not lead to another host by a profile."""
+    cloud = {"auth": "none", "endpoint": "http://127.0.0.1:8788"}
+    profiles = {"p": {"endpoint": "https://modelarts.example.com"}}
+
+    with pytest.raises(ValidationError, match=r"profiles\.p\.endpoint is not on this machine"):
+        Settings.model_validate({"cloud": cloud, "profiles": profiles})

@@ -1,5 +1,6 @@
 """Why: every state and every reason to wait has an answer a person can act on."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +29,12 @@ def a_worker(number: int = 1, *, alive: bool = True, jobs: int = 1) -> WorkerRow
         alive=alive,
         jobs=jobs,
     )
+
+
+def a_worker_with(*profiles: str) -> WorkerRow:
+    """Return a living worker with these profiles."""
+    row = a_worker()
+    return replace(row, info=replace(row.info, profiles=profiles))
 
 
 def asked(job: Job, **more: Any) -> Explanation:
@@ -322,3 +329,23 @@ def test_the_structured_answer_has_instants_in_utc() -> None:
         ],
         "do": [],
     }
+
+
+@pytest.mark.parametrize("state", [JobState.READY, JobState.UNKNOWN, JobState.WATCHING])
+def test_a_job_of_a_profile_that_no_worker_has_says_so(state: JobState) -> None:
+    """It waits for a worker, whatever the number of workers that are running."""
+    job = a_job(state, request=a_request(profile="east"))
+    told = asked(job, workers=[a_worker_with("west"), a_worker()])
+
+    [missing] = [reason for reason in told.reasons if reason.kind == "no-worker"]
+    assert missing.text == "It is sent as profile east, which no running worker has."
+    assert told.do[-1] == "add [profiles.east] to the settings of a worker"
+
+
+def test_a_job_of_a_profile_that_a_worker_has_waits_for_its_turn() -> None:
+    """One worker with the profile is enough."""
+    job = a_job(JobState.READY, request=a_request(profile="east"))
+    told = asked(job, workers=[a_worker(), a_worker_with("east", "west")])
+
+    assert [reason.kind for reason in told.reasons] == ["turn"]
+    assert told.do == ()
