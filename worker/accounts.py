@@ -7,12 +7,14 @@ that have it, and those of the other accounts go on.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 
 from config.settings import CloudSettings, Settings
 from jobs.clock import Clock
 from jobs.errors import ConfigError
+from jobs.outcomes import Answer, Outcome
 from jobs.store.protocol import LimitStore
 from worker.credentials.wallet import Credential, Wallet
 from worker.guard import KeyGuard, LastingSource
@@ -20,8 +22,25 @@ from worker.modelarts.client import ModelArtsClient
 from worker.modelarts.transport import Transport
 from worker.modelarts.urls import Urls
 from worker.switchboard import Account
+from worker.troubles import Troubles
 
 log = structlog.get_logger()
+
+
+REFUSED_BEFORE: Final = Answer(
+    outcome=Outcome.UNAUTHENTICATED,
+    sent=False,
+    message="the cloud refused it before, and it has not changed since; mend it, or run "
+    "`plugwave doctor` when it should be accepted now",
+)
+"""What is said of a credential whose breaker is open when a finite run begins."""
+
+
+async def note_refusals(accounts: Mapping[str | None, Account], troubles: Troubles) -> None:
+    """Remember which credentials were refused before: a finite run waits for none of them."""
+    for account in accounts.values():
+        if not await account.guard.admits():
+            troubles.refused[account.credential] = REFUSED_BEFORE
 
 
 def placed(cloud: CloudSettings, credential: Credential) -> CloudSettings:

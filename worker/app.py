@@ -23,10 +23,9 @@ from config.settings import CloudSettings, ReadFirst, Settings
 from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules, UpgradeCall
 from jobs.errors import ConfigError, PlugwaveError
-from jobs.outcomes import Answer, Outcome
 from jobs.states import HELD_STATES
 from jobs.store.protocol import LimitStore, Store, WorkerInfo
-from worker.accounts import Accounts, placed
+from worker.accounts import Accounts, note_refusals, placed
 from worker.calls import CallCounts
 from worker.credentials.chain import choose
 from worker.credentials.fetching import WireFetcher
@@ -52,14 +51,6 @@ from worker.troubles import Troubles
 LOOK_EVERY_S = 0.5
 """How often the figures that live in the store are read anew for progress lines."""
 
-
-REFUSED_BEFORE = Answer(
-    outcome=Outcome.UNAUTHENTICATED,
-    sent=False,
-    message="the cloud refused it before, and it has not changed since; mend it, or run "
-    "`plugwave doctor` when it should be accepted now",
-)
-"""What is said of a credential whose breaker is open when a finite run begins."""
 
 FLEET_LIMIT_BYTES = 64 * 1024 * 1024
 """Largest list that discovery reads: pools have no pages, and each takes a few kilobytes."""
@@ -208,17 +199,11 @@ class Work:
             if self._stop_asked:
                 self._runner.stop()
             if self._until_empty:
-                await self._note_refusals(served)
+                await note_refusals(served, self._troubles)
             tasks.start_soon(self._look_at_store, store, name="figures")
             await self._runner.run()
             await self._refresh(store)
             tasks.cancel_scope.cancel()
-
-    async def _note_refusals(self, served: Mapping[str | None, Account]) -> None:
-        """Remember which credentials were refused before: a finite run waits for none of them."""
-        for account in served.values():
-            if not await account.guard.admits():
-                self._troubles.refused[account.credential] = REFUSED_BEFORE
 
     def _new_lease(self, store: Store) -> WorkerLease:
         worker = self._settings.worker
