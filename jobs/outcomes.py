@@ -55,6 +55,7 @@ class Outcome(StrEnum):
     INTENT_UNCERTAIN = "intent-uncertain"
     OUTCOME_UNSTORED = "outcome-unstored"
     POOL_NOT_READY = "pool-not-ready"
+    CREDENTIAL_ENDED = "credential-ended"
 
 
 class PostVerdict(StrEnum):
@@ -70,7 +71,7 @@ class PostVerdict(StrEnum):
     READ_NOW = "read-now"  # refused because something is there: look at once
     RECONCILE = "reconcile"  # it may have had an effect: read late enough
     PARK = "park"  # nothing was accepted; the scope below is in trouble
-    REFRESH = "refresh"  # renew the credential once, then RETRY; a second time PARK
+    REFRESH = "refresh"  # refused whole; the credential is renewed, then AGAIN
 
 
 class Trouble(StrEnum):
@@ -132,9 +133,7 @@ ROWS: Final = (
     _row(13, _O.REDIRECTED, "a redirect", _V.RECONCILE, "endpoint", Trouble.ENDPOINT),
     _row(14, _O.REFUSED_CONTENT, "the cloud refused the content", _V.FAIL, "request"),
     _row(15, _O.UNKNOWN_REFUSAL, "a refusal from nobody we know", _V.RECONCILE, "cloud"),
-    _row(
-        16, _O.UNAUTHENTICATED, "the credential was refused", _V.REFRESH, "auth", Trouble.CREDENTIAL
-    ),
+    _row(16, _O.UNAUTHENTICATED, "the credential was refused", _V.PARK, "auth", Trouble.CREDENTIAL),
     _row(17, _O.FORBIDDEN, "not allowed", _V.FAIL, "auth"),
     _row(18, _O.NOT_FOUND, "no such pool or template", _V.FAIL, "request"),
     _row(
@@ -154,8 +153,11 @@ ROWS: Final = (
     _row(29, _O.INTENT_UNCERTAIN, "the commit of the intent is unknown", _V.READ_NOW, "store"),
     _row(30, _O.OUTCOME_UNSTORED, "the outcome could not be stored", _V.RECONCILE, "store"),
     _row(31, _O.POOL_NOT_READY, "the pool is still being made", _V.WAIT, "pool"),
+    _row(32, _O.CREDENTIAL_ENDED, "the token or temporary key had ended", _V.REFRESH, "auth"),
 )
-"""The table.  Row 31 is ours: `cloud-api` 5.3 lists 400 ModelArts.6355 and .2887 as *wait*."""
+"""The table.  Rows 31 and 32 are ours: `cloud-api` 5.3 lists 400 ModelArts.6355 and .2887 as
+*wait*, and 5.8 a 401 that says "token expires" as *one refresh, one retry*.  A credential that
+is refused right after it was renewed is wrong: row 16."""
 
 BY_OUTCOME: Final[Mapping[Outcome, Row]] = MappingProxyType({row.outcome: row for row in ROWS})
 

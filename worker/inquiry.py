@@ -39,6 +39,7 @@ UNREACHED: Final = frozenset({Outcome.DNS_FAILED, Outcome.CONNECT_REFUSED, Outco
 PASSING: Final = frozenset(
     {
         Outcome.GATE_CLOSED,
+        Outcome.CREDENTIAL_ENDED,
         Outcome.DNS_FAILED,
         Outcome.CONNECT_REFUSED,
         Outcome.CONNECTION_LOST,

@@ -49,9 +49,9 @@ def after_send(job: Job, seen: Seen, now_us: int, rules: Rules) -> Move:
             return _lost(job, seen, now_us, rules)
         case PostVerdict.READ_NOW:
             return _look_now(job, answer, now_us, rules)
-        case PostVerdict.AGAIN | PostVerdict.RETRY | PostVerdict.WAIT:
+        case PostVerdict.AGAIN | PostVerdict.REFRESH | PostVerdict.RETRY | PostVerdict.WAIT:
             return _not_accepted(progress, answer, now_us, rules)
-        case PostVerdict.PARK | PostVerdict.REFRESH:
+        case PostVerdict.PARK:
             return _parked(job, answer, now_us, rules)
 
 
@@ -170,7 +170,7 @@ def _not_accepted(progress: Progress, answer: Answer, now_us: int, rules: Rules)
         reason = WaitReason.RATE_LIMIT
     elif answer.outcome is Outcome.POOL_NOT_READY:
         wait_s, reason = POOL_NOT_READY_S, WaitReason.BACKOFF
-    elif answer.outcome is Outcome.GATE_CLOSED:
+    elif answer.outcome in {Outcome.GATE_CLOSED, Outcome.CREDENTIAL_ENDED}:
         wait_s, reason = 0.0, WaitReason.BACKOFF
     else:
         wait_s, reason = backoff_s(misses, rules.rng), WaitReason.BACKOFF

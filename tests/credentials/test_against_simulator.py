@@ -165,7 +165,7 @@ async def test_a_token_that_the_cloud_ends_first_costs_one_refusal(machine: Mach
 
     assert isinstance(first, PoolRead)
     assert isinstance(refused, Answer)
-    assert refused.outcome is Outcome.GATE_CLOSED
+    assert refused.outcome is Outcome.CREDENTIAL_ENDED
     assert all(isinstance(one, PoolRead) for one in after)
     assert asker.statuses == [200, 401, 200, 200, 200]
 

@@ -258,7 +258,7 @@ async def test_a_token_that_ended_costs_one_renewal_and_no_failure(
 
     assert [one.outcome for one in (first, second, third)] == [
         Outcome.OK,
-        Outcome.GATE_CLOSED,
+        Outcome.CREDENTIAL_ENDED,
         Outcome.OK,
     ]
     assert "renewed" in second.message

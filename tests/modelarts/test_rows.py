@@ -6,11 +6,13 @@ Rows 28 to 30 are about the worker itself and have no wire.
 import gzip
 import ssl
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from yarl import URL
 
 from jobs.model import Target
 from jobs.outcomes import BY_OUTCOME, ROWS, Answer, Outcome
@@ -28,6 +30,7 @@ from tests.modelarts.scripted import (
     http,
     known,
 )
+from worker.modelarts.auth import TokenAuth
 from worker.modelarts.faults import GateClosed
 from worker.modelarts.models import plugin_body
 from worker.modelarts.transport import ANSWER_LIMIT_BYTES, TransportSettings
@@ -358,7 +361,29 @@ def test_every_row_of_the_wire_has_a_case() -> None:
     """No row that a client can meet is left without a test of its number."""
     met = {BY_OUTCOME[outcome].number for outcome, _, _ in COMPLETE + BROKEN}
 
-    assert met | {1, 2, 3, 4, 5, 6, 28, 29, 30} == {row.number for row in ROWS}
+    assert met | {1, 2, 3, 4, 5, 6, 28, 29, 30, 32} == {row.number for row in ROWS}
+
+
+class Ended(TokenAuth):
+    """A token that can be had anew."""
+
+    def ended(self, url: URL, proof: Mapping[str, str]) -> bool:  # noqa: ARG002 - as its parent
+        """Say that the next one will be another."""
+        return True
+
+
+async def test_row32_a_token_that_ended_is_told_from_one_that_is_wrong() -> None:
+    """Only what can be renewed has ended; the same words about a fixed token are a refusal."""
+    said = known(401, "APIG.0301", "token expires, expires_at: 2026-11-24T01:00:00.000000Z")
+    async with (
+        cloud(said, said) as served,
+        caller(served, authorizer=Ended(TOKEN)) as renewing,
+        caller(served, authorizer=TokenAuth(TOKEN)) as fixed,
+    ):
+        answers = [await renewing.create(), await fixed.create()]
+
+    assert [one.outcome for one in answers] == [_O.CREDENTIAL_ENDED, _O.UNAUTHENTICATED]
+    assert [(one.sent, one.http_status) for one in answers] == [(True, 401)] * 2
 
 
 async def test_a_named_limit_is_told() -> None:

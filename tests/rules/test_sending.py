@@ -106,6 +106,7 @@ TABLE = {
     29: reread(_O.INTENT_UNCERTAIN),
     30: lost(_O.OUTCOME_UNSTORED),
     31: again(_O.POOL_NOT_READY, _W.BACKOFF, 61.0, 61.0),
+    32: again(_O.CREDENTIAL_ENDED, _W.BACKOFF, 1.0, 1.0),
 }
 
 STEPS = {JobState.FAILED: Step.REST, JobState.WAITING: Step.REST}

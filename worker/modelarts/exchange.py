@@ -106,8 +106,7 @@ class Exchange:
         if answer.outcome is not Outcome.UNAUTHENTICATED:
             return answer
         if auth_fault(answer) is AuthFault.EXPIRED and self._authorizer.ended(url, proof):
-            # Refused in full, so nothing was accepted: the call may be made again at once.
-            return replace(answer, outcome=Outcome.GATE_CLOSED, message=RENEWED)
+            return replace(answer, outcome=Outcome.CREDENTIAL_ENDED, message=RENEWED)
         return answer
 
 
