@@ -367,7 +367,7 @@ def test_every_row_of_the_wire_has_a_case() -> None:
 class Ended(TokenAuth):
     """A token that can be had anew."""
 
-    def ended(self, url: URL, proof: Mapping[str, str]) -> bool:  # noqa: ARG002 - as its parent
+    def ended(self, url: URL, proof: Mapping[str, str]) -> bool:
         """Say that the next one will be another."""
         return True
 
