@@ -206,10 +206,22 @@ _DO_BY_CLASS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 )
 
 
+_DO_BY_OUTCOME: Final[Mapping[Outcome, tuple[str, str, str]]] = MappingProxyType(
+    {
+        Outcome.CREDENTIAL_ENDED: (
+            "the cloud ended it sooner than it said",
+            "nothing: it is renewed and the job goes on",
+            "yes",
+        ),
+    }
+)
+"""Where what holds for the class does not fit."""
+
+
 def _from_rows() -> dict[str, Cause]:
     causes = {}
     for row in ROWS:
-        likely, do, retry = _DO_BY_CLASS[row.cause_class]
+        likely, do, retry = _DO_BY_OUTCOME.get(row.outcome, _DO_BY_CLASS[row.cause_class])
         causes[row.outcome.value] = Cause(
             word=row.outcome.value,
             cause_class=row.cause_class,

@@ -130,3 +130,11 @@ def test_only_failed_and_unresolved_jobs_make_a_run_partial(state: JobState) -> 
 def test_causes_are_counted_most_frequent_first() -> None:
     """The first cause is the one to mend first; a missing one is counted, too."""
     assert bad_causes(["b", "a", None, "b"]) == {"b": 2, "a": 1, "unknown": 1}
+
+
+def test_the_line_of_a_job_with_a_profile_names_it_last() -> None:
+    """One key more, and none for the jobs of everybody who has one account."""
+    named = result_fields(a_job(request=a_request(profile="east")), "w1", NOON_US)
+
+    assert list(named) == [*RESULT_KEYS, "profile"]
+    assert named["profile"] == "east"
