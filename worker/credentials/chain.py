@@ -84,7 +84,7 @@ def choose(settings: Settings, around: Surroundings, profile: str | None = None)
     kind = KIND_OF.get(cloud.auth)
     source, ignored = _first_complete(first, around, own, kind)
     if source is None:
-        raise _nothing(cloud, name, ignored)
+        raise _nothing(settings, name, ignored)
     ignored += [one for one in _others(rest, around) if one.source != source.label]
     return Chosen(source=source, found=_found(source, name, ignored))
 
@@ -217,18 +217,20 @@ def _found(source: Source, profile: str | None, ignored: Sequence[Ignored]) -> F
     )
 
 
-def _nothing(cloud: CloudSettings, profile: str | None, ignored: Sequence[Ignored]) -> ConfigError:
+def _nothing(settings: Settings, profile: str | None, ignored: Sequence[Ignored]) -> ConfigError:
+    cloud, names = settings.cloud, ", ".join(sorted(settings.profiles))
+    select = f"name a profile ({names}) with --profile or cloud.profile, or " if names else ""
     if profile is not None:
         place = f"where profile {profile} says"
     else:
         place = f"looked at {LOOKED_AT}"
         place += ", the metadata service" if cloud.metadata else ""
     if ignored:
-        names = ", ".join(one.source for one in ignored)
-        place = f"cloud.auth asks for {cloud.auth.value}, which this is not ({names})"
+        found = ", ".join(one.source for one in ignored)
+        place = f"cloud.auth asks for {cloud.auth.value}, which this is not ({found})"
     return ConfigError(
         "no credential is configured",
         why=f"none was found; {place}",
-        do="set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK; for a simulator on this machine set "
-        "PLUGWAVE_CLOUD__AUTH to none",
+        do=f"{select if profile is None else ''}set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK; "
+        "for a simulator on this machine set PLUGWAVE_CLOUD__AUTH to none",
     )
