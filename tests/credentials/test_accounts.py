@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from structlog.testing import capture_logs
 from yarl import URL
@@ -10,14 +11,17 @@ from yarl import URL
 from jobs.clock import SystemClock
 from jobs.errors import ConfigError
 from jobs.outcomes import Answer, Outcome
-from tests.builders import NOON_US
+from tests.builders import NOON_US, a_job, a_request
 from tests.credentials.surroundings import SDK, FakeFetcher, Machine, raw, settings
 from tests.fakes import FakeClock
 from worker.accounts import Accounts, note_refusals
+from worker.calls import CallCounts
 from worker.credentials.chain import choose
 from worker.credentials.wallet import Wallet
+from worker.lease import NoLease
 from worker.modelarts.transport import Transport
 from worker.rows import RowsInMemory
+from worker.switchboard import Switchboard
 from worker.troubles import Troubles
 
 FILE = "[one]\nak = AKONE0000000000000ONE\nsk = s1\n[two]\nak = AKTWO0000000000000TWO\nsk = s2\n"
@@ -141,3 +145,32 @@ def test_without_a_credential_the_profiles_are_named(tmp_path: Path) -> None:
         choose(settings({"cn": {"credentials": "env"}}), bare.around)
 
     assert caught.value.do.startswith("name a profile (cn) with --profile or cloud.profile, or set")
+
+
+async def test_a_job_is_sent_as_its_profile_to_that_profiles_endpoint(machine: Machine) -> None:
+    """One limit for each credential and endpoint, whatever the number of profiles that share it."""
+    path = machine.write("keys", FILE)
+    own = {"credentials": f"file:{path}#one", "endpoint": "https://modelarts.example.com"}
+    same = {"credentials": "env", "region": "cn-north-4"}
+    told = settings({"own": own, "same": same}, region="cn-north-4")
+    clock = FakeClock()
+    served = accounts_of(machine, {"own": own, "same": same}, region="cn-north-4").all()
+    async with anyio.create_task_group() as tasks:
+        board = Switchboard(
+            served,
+            told.cloud,
+            NoLease(),
+            CallCounts(Troubles(clock)),
+            store=RowsInMemory(clock),
+            tasks=tasks,
+        )
+        calls = {
+            name: board.calls_for(a_job(request=a_request(profile=name)))
+            for name in (None, "own", "same")
+        }
+        buckets = [one.limiter._key for one in calls.values() if one is not None]
+        tasks.cancel_scope.cancel()
+
+    north = f"{served[None].credential}|https://modelarts.cn-north-4.myhuaweicloud.com"
+    assert buckets == [north, f"{served['own'].credential}|https://modelarts.example.com", north]
+    assert len(board.limiters) == 2
