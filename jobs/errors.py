@@ -18,7 +18,8 @@
     │   ├── StoreCorruptError
     │   └── StoreVersionError
     ├── CloudUnreachableError no answer from the cloud (exit 9)
-    └── CredentialsRefusedError  the cloud refused who we are (exit 4)
+    ├── CredentialsRefusedError  the cloud refused who we are (exit 4)
+    └── ClockError            the cloud would refuse the date of a signature (exit 4)
 
 A code, once released, never changes its meaning.  Three things never appear in an
 error: a token, a secret key, a whole request.
@@ -190,3 +191,12 @@ class CredentialsRefusedError(PlugwaveError):
     code = "AUTH-01"
     exit_code = 4
     do = "check the credential and its rights; unfinished jobs stay queued"
+
+
+class ClockError(PlugwaveError):
+    """This machine's clock is too far from the cloud's."""
+
+    code = "AUTH-02"
+    exit_code = 4
+    why: str | None = "the cloud refuses signatures whose date is more than 15 minutes off"
+    do = "set the clock of this machine (NTP); nothing is signed before"

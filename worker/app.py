@@ -322,7 +322,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class Contact:
     """What is needed to ask the cloud as one credential; *fetcher* asks without it."""
 
     discovery: Discovery
@@ -340,14 +340,14 @@ async def discovering(
     Raises:
         ConfigError: If no credential is configured.
     """
-    async with asking(settings, store, clock) as outlook:
-        yield outlook.discovery
+    async with asking(settings, store, clock) as contact:
+        yield contact.discovery
 
 
 @asynccontextmanager
 async def asking(
     settings: Settings, store: LimitStore, clock: Clock | None = None
-) -> AsyncIterator[Outlook]:
+) -> AsyncIterator[Contact]:
     """The same, with what stands behind it.
 
     Raises:
@@ -369,7 +369,7 @@ async def asking(
             rng = random.Random()  # noqa: S311 - jitter, not a secret
             inquiry = Inquiry(board.calls_to, clock=clock, rng=rng)
             iam = IamClient(wires.outward, urls, credential.authorizer, clock)
-            yield Outlook(
+            yield Contact(
                 discovery=Discovery(account.client, iam, urls, inquiry),
                 credential=credential,
                 guard=account.guard,

@@ -130,6 +130,15 @@ class Finding:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFacts:
+    """What a store is: its place without a password, engine with version, schema's version."""
+
+    place: str
+    engine: str
+    schema: int
+
+
 class IntakeStore(Protocol):
     """Where accepted requests go."""
 
@@ -309,6 +318,10 @@ class OperatorStore(Protocol):
 
     async def now_us(self) -> int:
         """Return the store's time."""
+        ...
+
+    async def facts(self) -> StoreFacts:
+        """Return where and what the store is; cheap, whatever it holds."""
         ...
 
     async def check(self) -> Sequence[Finding]:

@@ -85,6 +85,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "failures": Entry(
             "Group failed and unresolved jobs by cause.", "worker.cli.failures:failures"
         ),
+        "doctor": Entry(
+            "Check credentials, clock, region, rights and store; changes nothing in the cloud.",
+            "worker.cli.doctor:doctor",
+        ),
         "store": Entry(
             "Look after the store.",
             commands=MappingProxyType(

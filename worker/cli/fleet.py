@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
-from config.masking import clean_text, mask_text
+from config.masking import clean_text
 from config.profiles import ProfileSettings
 from config.settings import Settings
 from jobs.errors import (
@@ -34,6 +34,7 @@ from worker.credentials.defaults import region_of
 from worker.credentials.sources import Surroundings
 from worker.discovery import Discovery, Fleet, Place, PlaceTrouble
 from worker.stores import opened_store
+from worker.wording import proof_of, words
 
 T = TypeVar("T")
 
@@ -173,22 +174,7 @@ def error_of(answer: Answer, what: str, *, do: str | None = None) -> PlugwaveErr
     elif answer.outcome is Outcome.NOT_SENDABLE:
         kind = UsageError
         do = do or "set --region R, cloud.region or cloud.endpoint"
-    return kind(f"{what}: {words(answer.message)}", do=do, proof=_proof(answer))
-
-
-def _proof(answer: Answer) -> str | None:
-    facts = {
-        "status": answer.http_status,
-        "code": answer.error_code,
-        "request": answer.request_id,
-    }
-    told = [f"{name} {value}" for name, value in facts.items() if value is not None]
-    return ", ".join(told) or None
-
-
-def words(text: str | None) -> str:
-    """Return a text of the cloud as it may be shown; empty for none."""
-    return "" if text is None else clean_text(mask_text(text))
+    return kind(f"{what}: {words(answer.message)}", do=do, proof=proof_of(answer))
 
 
 def checked(seen: T | Answer, what: str) -> T:

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from config.masking import masked_inputs
 from jobs.model import Inputs, PluginSeen, PoolSeen
-from worker.cli.fleet import words
 from worker.cli.printing import Column
 from worker.discovery import PoolFound, newer_offer
 from worker.modelarts.models import Resource
 from worker.modelarts.templates import PluginTemplate, TemplateVersion
+from worker.wording import words
 
 SYSTEM_LABELS: Final = "os.modelarts"
 """Labels of the cloud itself begin so; they are left out of tables."""

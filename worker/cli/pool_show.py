@@ -23,7 +23,6 @@ from worker.cli.fleet import (
     error_of,
     outlook,
     target_in,
-    words,
 )
 from worker.cli.fleet_views import (
     OFFER_COLUMNS,
@@ -43,6 +42,7 @@ from worker.cli.printing import Table, document
 from worker.cli.session import run_async
 from worker.cli.views import LIST_COLUMNS, job_fields, list_row
 from worker.discovery import PoolFound, Survey
+from worker.wording import words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from worker.credentials.sources import (
     Unusable,
     name_of,
 )
-from worker.modelarts.keys import Secret, Token
+from worker.modelarts.keys import AccessKey, Secret, Token
 
 Reader = Callable[[Surroundings], Reading]
 
@@ -214,6 +214,7 @@ def _found(source: Source, profile: str | None, ignored: Sequence[Ignored]) -> F
         project=source.project,
         hint=source.hint,
         ignored=tuple(ignored),
+        temporary=isinstance(source.proof, AccessKey) and source.proof.security_token is not None,
     )
 
 

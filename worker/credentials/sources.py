@@ -149,6 +149,7 @@ class Found:
         project: The project that its source names.
         hint: What to tell whoever uses it.
         ignored: What is set too and not used.
+        temporary: Whether a security token goes with the key, so that both end within a day.
     """
 
     source: str
@@ -159,6 +160,7 @@ class Found:
     project: str | None = None
     hint: str | None = None
     ignored: tuple[Ignored, ...] = ()
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

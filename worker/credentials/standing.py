@@ -14,7 +14,7 @@ from yarl import URL
 
 from jobs.errors import ConfigError
 from worker.credentials.sources import Source, mark_of, name_of
-from worker.modelarts.auth import Authorizer
+from worker.modelarts.auth import AkSkAuth, Authorizer, TokenAuth
 
 log = structlog.get_logger()
 
@@ -41,6 +41,12 @@ class Standing:
         self._mark = mark_of(source)
         self._proves = build(source)
         self._told = False
+
+    @property
+    def expires_us(self) -> int | None:
+        """When what is held now ends, in microseconds since 1970; None when nothing tells."""
+        held = self._proves
+        return held.expires_us if isinstance(held, AkSkAuth | TokenAuth) else None
 
     async def ready(self, url: URL) -> None:
         """Have what `headers` needs."""

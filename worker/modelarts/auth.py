@@ -158,6 +158,11 @@ class TokenAuth:
         """
         self._provider = Fixed(Token.of(source)) if isinstance(source, str) else source
 
+    @property
+    def expires_us(self) -> int | None:
+        """When the token ends, in microseconds since 1970; None when that is not known."""
+        return self._provider.current().expires_us
+
     async def ready(self, url: URL) -> None:  # noqa: ARG002 - one token for every URL
         """Renew the token when it is about to end."""
         await self._provider.ready()
@@ -181,6 +186,11 @@ class AkSkAuth:
 
     def __init__(self, provider: Provider[AccessKey]) -> None:
         self._provider = provider
+
+    @property
+    def expires_us(self) -> int | None:
+        """When the key ends, in microseconds since 1970; None when that is not known."""
+        return self._provider.current().expires_us
 
     async def ready(self, url: URL) -> None:  # noqa: ARG002 - one key for every URL
         """Renew a temporary key when it is about to end."""

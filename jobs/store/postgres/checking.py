@@ -13,7 +13,7 @@ from jobs.store.postgres.migrating import OLDEST_SERVER, schema_version
 from jobs.store.postgres.presence import FREE
 from jobs.store.postgres.transaction import NOW
 from jobs.store.postgres.wire import Wire
-from jobs.store.protocol import Finding
+from jobs.store.protocol import Finding, StoreFacts
 from jobs.store.schema import POOL_KEEPING, REASON_CODES
 
 _KEEPING: Final = ", ".join(str(REASON_CODES[reason]) for reason in sorted(POOL_KEEPING))
@@ -135,6 +135,13 @@ LONG_LOOK_S: Final = 300.0
 
 SILENT_S: Final = 10.0
 """Two heartbeats: whoever has a free lock and is silent for longer is gone."""
+
+
+async def facts(wire: Wire, place: str) -> StoreFacts:
+    """See `OperatorStore.facts`."""
+    version = await wire.value("SELECT current_setting('server_version')")
+    schema = await wire.value(_VERSION)
+    return StoreFacts(place=place, engine=f"PostgreSQL {version}", schema=schema)
 
 
 async def check(wire: Wire, fixed: Clock | None) -> Sequence[Finding]:

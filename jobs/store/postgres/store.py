@@ -50,6 +50,7 @@ from jobs.store.protocol import (
     IntakePosition,
     JobFilter,
     Result,
+    StoreFacts,
     WorkerInfo,
     WorkerRow,
 )
@@ -325,6 +326,11 @@ class PostgresStore:
         if self._fixed is not None:
             return self._fixed.now_us()
         return int(await self._read(lambda wire: wire.value(f"SELECT {NOW}")))
+
+    async def facts(self) -> StoreFacts:
+        """See `OperatorStore.facts`."""
+        place = self._connections.address.place
+        return await self._read(partial(checking.facts, place=place))
 
     async def check(self) -> Sequence[Finding]:
         """See `OperatorStore.check`."""

@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 
 from jobs.model import JobId, job_name
-from jobs.store.protocol import Finding
+from jobs.store.protocol import Finding, StoreFacts
 from jobs.store.schema import POOL_KEEPING, REASON_CODES
 from jobs.store.sqlite.connection import OLDEST_SQLITE
 from jobs.store.sqlite.liveness import WorkerLocks
@@ -94,6 +94,14 @@ _HOLDERS: Final = """
 SELECT w.id, w.dead_us, w.lease_until_us, count(*) FROM jobs j
   JOIN workers w ON w.id = j.worker GROUP BY w.id
 """
+
+
+def facts(snapshot: Snapshot, place: str) -> StoreFacts:
+    """See `OperatorStore.facts`."""
+    version = snapshot.number("SELECT max(version) FROM schema_version")
+    return StoreFacts(
+        place=place, engine=f"SQLite {apsw.sqlite_lib_version()}", schema=version or 0
+    )
 
 
 def check(snapshot: Snapshot, locks: WorkerLocks, now_us: int) -> Sequence[Finding]:

@@ -26,6 +26,7 @@ from jobs.store.protocol import (
     IntakePosition,
     JobFilter,
     Result,
+    StoreFacts,
     WorkerInfo,
     WorkerRow,
 )
@@ -212,6 +213,10 @@ class SqliteStore:
     async def now_us(self) -> int:
         """See `OperatorStore.now_us`: one machine, so this machine's clock."""
         return self._clock.now_us()
+
+    async def facts(self) -> StoreFacts:
+        """See `OperatorStore.facts`."""
+        return await self._reader.run(partial(checking.facts, place=str(self.path)))
 
     async def check(self) -> Sequence[Finding]:
         """See `OperatorStore.check`."""

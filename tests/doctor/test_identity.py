@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.builders import NOON_US
 from tests.credentials.surroundings import (
     HW,
-    HW_LOGIN,
+    HW_TOKEN,
     SAMPLES,
     SDK,
     Doorman,
@@ -17,8 +18,11 @@ from tests.credentials.surroundings import (
     settings,
     wired,
 )
+from tests.fakes import FakeClock
 from tests.modelarts.scripted import Cloud, cloud, http
-from worker.credentials.examining import CheckLine, Verdict, examine
+from worker.credentials.chain import choose
+from worker.doctor.identity import clock_line, credential_line, ignored_lines, region_line
+from worker.doctor.lines import CheckLine, Verdict
 
 NOON_S = NOON_US // 1_000_000
 
@@ -38,11 +42,15 @@ async def examined(
     machine: Machine, served: Cloud, doorman: Doorman | None = None, **told: Any
 ) -> dict[str, CheckLine]:
     """Return the lines by their topic."""
-    given = {"endpoint": served.endpoint, "region": "cn-north-4", **told}
-    async with wired() as (fetcher, watching):
-        lines = await examine(settings(**given), machine.around, fetcher)
-    if doorman is not None:
-        doorman.turns += watching.turns
+    given = settings(**{"endpoint": served.endpoint, "region": "cn-north-4", **told})
+    found = choose(given, machine.around).found
+    endpoint, region = region_line(given.cloud, found, {"cloud.endpoint": "the test"})
+    lines = [credential_line(found), region, *ignored_lines(found)]
+    if endpoint is not None:
+        async with wired() as (fetcher, watching):
+            lines.insert(1, await clock_line(fetcher, found, endpoint))
+        if doorman is not None:
+            doorman.turns += watching.turns
     return {line.topic: line for line in lines}
 
 
@@ -52,12 +60,14 @@ async def test_all_is_well(machine: Machine) -> None:
         lines = await examined(machine, served)
 
     assert {line.verdict for line in lines.values()} == {Verdict.OK}
-    assert list(lines) == ["credentials", "clock", "region", "project"]
+    assert list(lines) == ["credentials", "clock", "region"]
     assert lines["credentials"].text == (
         "HUAWEICLOUD_SDK_AK / _SK from the environment, key AKSD…SDK1"
     )
     assert lines["clock"].text == "0 s apart from the cloud"
-    assert lines["region"].text == f"cn-north-4, {served.endpoint}"
+    assert lines["region"].text == (
+        f"cn-north-4 (the command line), {served.endpoint} (cloud.endpoint from the test)"
+    )
 
 
 async def test_nothing_is_signed_to_find_out(machine: Machine) -> None:
@@ -77,8 +87,8 @@ async def test_nothing_is_signed_to_find_out(machine: Machine) -> None:
         (59, Verdict.OK, "59 s apart from the cloud"),
         (60, Verdict.WARN, "60 s behind the cloud"),
         (-61, Verdict.WARN, "61 s ahead of the cloud"),
-        (899, Verdict.WARN, "899 s behind"),
-        (900, Verdict.FAIL, "900 s behind the cloud; signatures are refused from 15 min on"),
+        (839, Verdict.WARN, "839 s behind"),
+        (840, Verdict.FAIL, "840 s behind the cloud"),
         (-86_400, Verdict.FAIL, "86400 s ahead of"),
     ],
 )
@@ -136,57 +146,86 @@ async def test_a_hint_is_passed_on(tmp_path: Path) -> None:
     assert lines["hint"].verdict is Verdict.WARN
 
 
-async def test_without_a_credential_that_is_all_there_is_to_say(tmp_path: Path) -> None:
-    """And what to set."""
-    async with cloud() as served:
-        lines = await examined(Machine(tmp_path), served)
+async def test_a_wrong_clock_is_a_reason_not_to_sign(machine: Machine) -> None:
+    """It says why, what to do, and with which code the command leaves."""
+    async with cloud(http(404, b"", date(900))) as served:
+        line = (await examined(machine, served))["clock"]
 
-    assert list(lines) == ["credentials"]
-    assert lines["credentials"].verdict is Verdict.FAIL
-    assert "HUAWEICLOUD_SDK_AK" in (lines["credentials"].do or "")
-    assert served.requests == []
-
-
-async def test_a_token_that_cannot_be_had_is_told_with_its_proof(tmp_path: Path) -> None:
-    """A wrong password is seen here, before any job."""
-    refused = http(401, {"error": {"code": 401, "message": "wrong", "title": "Unauthorized"}})
-    async with cloud(refused) as served:
-        line = (await examined(Machine(tmp_path).set(HW_LOGIN), served))["credentials"]
-
-    assert line.verdict is Verdict.FAIL
-    assert "wrong" in line.text
-    assert "401" in line.text
+    assert line.error is not None
+    assert (line.error.code, line.error.exit_code) == ("AUTH-02", 4)
+    assert "15 minutes" in (line.error.why or "")
+    assert line.as_dict()["code"] == "AUTH-02"
 
 
-async def test_a_token_is_fetched_to_see_that_it_can_be(tmp_path: Path) -> None:
-    """The doctor does what the worker will do."""
-    issued = http(201, {"token": {}}, {"X-Subject-Token": "MIIt", **date(0)})
-    async with cloud(issued) as served:
-        line = (await examined(Machine(tmp_path).set(HW_LOGIN), served))["credentials"]
+async def test_a_token_has_no_date(tmp_path: Path) -> None:
+    """Nothing is signed with it, so a wrong clock is worth a warning only."""
+    async with cloud(http(404, b"", date(900))) as served:
+        line = (await examined(Machine(tmp_path).set(HW_TOKEN), served))["clock"]
 
-    assert line.verdict is Verdict.OK
-    assert line.text.startswith("HW_USER_NAME / HW_USER_PASSWORD from the environment, token-")
+    assert line.verdict is Verdict.WARN
 
 
-async def test_without_a_region_jobs_must_name_theirs(machine: Machine) -> None:
+async def test_the_clock_that_signs_is_the_one_that_is_compared(machine: Machine) -> None:
+    """A wall clock that was set while this ran counts as it is now."""
+    clock = FakeClock()
+    clock.step(1000)
+    async with cloud(http(404, b"", date(0))) as served, wired(clock) as (fetcher, _):
+        found = choose(settings(), machine.around).found
+        line = await clock_line(fetcher, found, URL(served.endpoint))
+
+    assert line.text == "the clock is 1000 s ahead of the cloud"
+
+
+async def test_a_security_token_ends(tmp_path: Path) -> None:
+    """Whoever finds one in a variable should know that it ends within a day."""
+    machine = Machine(tmp_path).set(SDK, {"HUAWEICLOUD_SDK_SECURITY_TOKEN": "t"})
+    async with cloud(http(404, b"", date(0))) as served:
+        line = (await examined(machine, served))["credentials"]
+
+    assert "ends within a day" in line.text
+
+
+def test_without_a_region_jobs_must_name_theirs(machine: Machine) -> None:
     """There is no endpoint to ask then."""
-    async with wired() as (fetcher, _):
-        lines = await examine(settings(), machine.around, fetcher)
+    found = choose(settings(), machine.around).found
 
-    by_topic = {line.topic: line for line in lines}
-    assert by_topic["region"].verdict is Verdict.WARN
-    assert "clock" not in by_topic
+    endpoint, line = region_line(settings().cloud, found, {})
+
+    assert endpoint is None
+    assert line.verdict is Verdict.WARN
 
 
-async def test_a_credentials_own_region_counts(tmp_path: Path) -> None:
+def test_a_credentials_own_region_counts(tmp_path: Path) -> None:
     """Terraform's and KooCLI's settings say where they work."""
-    machine = Machine(tmp_path).set(HW, {"HW_REGION_NAME": "cn-east-3", "HW_PROJECT_ID": "p"})
-    async with wired() as (fetcher, _):
-        lines = await examine(settings(endpoint="http://127.0.0.1:1"), machine.around, fetcher)
+    machine = Machine(tmp_path).set(HW, {"HW_REGION_NAME": "cn-east-3"})
+    told = settings()
+    found = choose(told, machine.around).found
 
-    by_topic = {line.topic: line for line in lines}
-    assert by_topic["region"].text == "cn-east-3, http://127.0.0.1:1"
-    assert by_topic["project"].text == "p"
+    endpoint, line = region_line(told.cloud, found, {})
+
+    assert str(endpoint) == "https://modelarts.cn-east-3.myhuaweicloud.com"
+    assert line.text == f"cn-east-3 (with the credential), {endpoint} (the public one)"
+
+
+def test_where_an_endpoint_comes_from_is_told(machine: Machine) -> None:
+    """The region's own setting goes before the one for all."""
+    told = settings(
+        endpoint="https://a.example.com",
+        endpoints={"cn-north-4": "https://b.example.com"},
+        region="cn-north-4",
+    )
+    origins = {
+        "cloud.region": "PLUGWAVE_CLOUD__REGION",
+        "cloud.endpoint": "/etc/plugwave/config.toml:3",
+        "cloud.endpoints.cn-north-4": "HUAWEICLOUD_SDK_REGION_MODELARTS_CN_NORTH_4",
+    }
+
+    _, line = region_line(told.cloud, choose(told, machine.around).found, origins)
+
+    assert line.text == (
+        "cn-north-4 (PLUGWAVE_CLOUD__REGION), https://b.example.com "
+        "(cloud.endpoints.cn-north-4 from HUAWEICLOUD_SDK_REGION_MODELARTS_CN_NORTH_4)"
+    )
 
 
 async def test_a_simulator_needs_none(tmp_path: Path) -> None:
