@@ -132,28 +132,28 @@ class _Visit:
         if clock.verdict is Verdict.FAIL:
             return [bare, clock, region, CheckLine.skip("read", "not tried, see clock")]
         self._before = await self._contact.guard.probe()
-        refused = await self._refused(endpoint)
+        refused = await self._refused(bare, endpoint)
         if refused is not None:
             return [refused, clock, region, CheckLine.skip("read", "not tried, see credentials")]
         held = identity.held_line(self._contact.credential, self._clock)
         seen = await rights.look(self._contact.discovery, self._wanted(found))
         if seen.let_in:
             self._closed = await self._contact.guard.close()
-        if self._contact.guard.is_open:
+        refusal = self._contact.guard.refusal
+        if refusal is not None:
             # What failed is not what was asked for, but who asked.
-            error = next((line.error for line in seen.lines if line.error is not None), None)
-            held = held if error is None else CheckLine.fail("credentials", error)
+            held = CheckLine.fail("credentials", error_of(refusal, bare.text))
             return [held, clock, region, CheckLine.skip("read", "not tried, see credentials")]
         return [held, clock, region, *seen.lines]
 
-    async def _refused(self, endpoint: URL | None) -> CheckLine | None:
+    async def _refused(self, bare: CheckLine, endpoint: URL | None) -> CheckLine | None:
         """Fetch what the credential needs; return the line about it when it cannot be had."""
         rest_s = self._before.rest_s
         if rest_s:
             return CheckLine.fail(
                 "credentials",
                 CredentialsRefusedError(
-                    f"the cloud refused this secret {SHOWN_IN_A_ROW} times in a row",
+                    f"{bare.text}: refused {SHOWN_IN_A_ROW} times in a row",
                     why="six bad signatures lock a key for everybody, so it is not shown again "
                     f"for {format_duration(rest_s)}",
                     do="mend the secret; a changed one is tried at once",
@@ -165,7 +165,7 @@ class _Visit:
         except NoCredentialError as error:
             if error.answer.sent:
                 await self._contact.guard.learn(error.answer)
-            return CheckLine.fail("credentials", error_of(error.answer, credential.found.source))
+            return CheckLine.fail("credentials", error_of(error.answer, bare.text))
         return None
 
     def _wanted(self, found: Found) -> rights.Wanted:
