@@ -6,6 +6,7 @@ from typing import Final
 
 from jobs.causes import CAUSES
 from jobs.model import Job, job_name
+from jobs.outcomes import Outcome
 from jobs.report.reasons import Evidence, Reason, Told, ahead, last_trouble, pool_line
 from jobs.states import WaitReason
 
@@ -50,10 +51,11 @@ def _waits_breaker(job: Job, evidence: Evidence) -> Told:
     text = f"The endpoint or the credential is in trouble and is left alone; next try {when}."
     reason = Reason(kind="breaker", text=text, until_us=job.run_at_us)
     known = CAUSES.get(job.progress.cause or "")
+    refused = job.progress.cause == Outcome.UNAUTHENTICATED.value
     return Told(
         "waits, because its endpoint or credential is in trouble.",
         (reason, *last_trouble(job)),
-        (known.do,) if known else (),
+        ((known.do,) if known else ()) + (("plugwave doctor",) if refused else ()),
     )
 
 

@@ -137,7 +137,9 @@ def test_a_running_worker_goes_on_when_the_secret_in_its_file_is_mended(place: P
     with Talking(["work", "--slots", "256"], place.environ, stream="stderr") as worker:
         worker.wait_for(parked)
         assert place.bad_signatures == 1
-        assert "credential" in place.why()
+        why = place.why()
+        assert "its endpoint or credential is in trouble" in why
+        assert "plugwave doctor" in why
 
         place.key_in_file(place.secret)
         doctor = place.run("doctor", "-vv")

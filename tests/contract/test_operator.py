@@ -279,6 +279,17 @@ async def test_the_check_misses_workers_that_are_gone(
     assert [finding.name for finding in wrong] == ["workers"]
 
 
+async def test_a_store_says_what_it_is(store: Store) -> None:
+    """Where it is, without a password, which engine serves it, and how new its schema is."""
+    facts = await store.facts()
+
+    assert facts.engine.split()[0] in {"SQLite", "PostgreSQL"}
+    assert facts.engine.split()[1][0].isdigit()
+    assert facts.schema >= 1
+    assert "@" not in facts.place
+    assert facts.place
+
+
 async def test_buckets_come_back_as_they_were_left(store: Store) -> None:
     """Every field of a limiter row is kept, also one that the rule gets tomorrow."""
     learned = {"learned": Limit(count=7, window_s=0.5), "factor": 1.5}

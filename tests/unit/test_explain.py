@@ -153,11 +153,11 @@ def test_a_backoff_shows_the_last_trouble_with_its_proof() -> None:
 
 
 def test_a_closed_breaker_says_what_to_mend() -> None:
-    """A credential in trouble needs a person, so the remedy is named."""
+    """A credential in trouble needs a person: the remedy, and what sees whether it helped."""
     progress = Progress(cause="unauthenticated")
     job = a_job(JobState.WAITING, reason=WaitReason.BREAKER, progress=progress)
 
-    assert asked(job).do == (CAUSES["unauthenticated"].do,)
+    assert asked(job).do == (CAUSES["unauthenticated"].do, "plugwave doctor")
 
 
 def test_an_unknown_job_tells_when_the_late_read_may_happen_and_why() -> None:
