@@ -28,7 +28,7 @@ from jobs.store.protocol import LimitStore, Store, WorkerInfo
 from worker.accounts import Accounts, note_refusals, placed
 from worker.calls import CallCounts
 from worker.credentials.chain import choose
-from worker.credentials.fetching import WireFetcher
+from worker.credentials.fetching import Fetcher, WireFetcher
 from worker.credentials.sources import Surroundings
 from worker.credentials.turns import Turns
 from worker.credentials.wallet import Credential, Wallet
@@ -109,18 +109,12 @@ def _wallet(
     settings: Settings, wires: Wires, counts: CallCounts, store: LimitStore, tasks: TaskGroup
 ) -> Wallet:
     """Return the credentials of this process; what they ask for is limited and counted."""
-    fetcher = _fetcher(settings, wires, counts, store, tasks)
-    return Wallet(settings, Surroundings.of(os.environ), fetcher)
-
-
-def _fetcher(
-    settings: Settings, wires: Wires, counts: CallCounts, store: LimitStore, tasks: TaskGroup
-) -> WireFetcher:
     clock = counts.troubles.clock
     turns = Turns(
         pace_of(settings.cloud), store=store, clock=clock, tasks=tasks, counted=counts.count
     )
-    return WireFetcher(wires.outward, wires.local, turns.turn, clock)
+    fetcher = WireFetcher(wires.outward, wires.local, turns.turn, clock)
+    return Wallet(settings, Surroundings.of(os.environ), fetcher)
 
 
 class Work:
@@ -328,7 +322,7 @@ class Contact:
     discovery: Discovery
     credential: Credential
     guard: KeyGuard
-    fetcher: WireFetcher
+    fetcher: Fetcher
 
 
 @asynccontextmanager
@@ -358,8 +352,7 @@ async def asking(
     opened = _wires(settings.cloud, clock, FLEET_LIMIT_BYTES)
     try:
         async with opened as wires, anyio.create_task_group() as tasks:
-            fetcher = _fetcher(settings, wires, counts, store, tasks)
-            wallet = Wallet(settings, Surroundings.of(os.environ), fetcher)
+            wallet = _wallet(settings, wires, counts, store, tasks)
             account = Accounts(settings, wallet, wires.outward, store=store, clock=clock).account()
             credential = wallet.get()
             cloud = placed(settings.cloud_of(), credential)
@@ -373,7 +366,7 @@ async def asking(
                 discovery=Discovery(account.client, iam, urls, inquiry),
                 credential=credential,
                 guard=account.guard,
-                fetcher=fetcher,
+                fetcher=wallet.fetcher,
             )
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:

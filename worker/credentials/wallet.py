@@ -107,6 +107,11 @@ class Wallet:
         self._metadata = metadata
         self._held: dict[str | None, Credential] = {}
 
+    @property
+    def fetcher(self) -> Fetcher:
+        """Who asks for tokens and temporary keys."""
+        return self._fetcher
+
     def get(self, profile: str | None = None) -> Credential:
         """Return the credential of a profile; without a name, the one of the settings.
 
