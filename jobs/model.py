@@ -149,6 +149,7 @@ class Progress:
         abnormal_reads: How many there were in that row.
         polls: Looks since acceptance; drives the poll interval.
         misses: Failed tries in a row; drives the backoff.
+        conflicts: Refusals because something is there, since a read last showed work in progress.
         calls: Requests on the wire for this job, reads included.
         throttled: How many of them were answered 429.
         version_from: Installed version before the first send; None when absent or unknown.
@@ -182,6 +183,7 @@ class Progress:
     abnormal_reads: int = 0
     polls: int = 0
     misses: int = 0
+    conflicts: int = 0
     calls: int = 0
     throttled: int = 0
     version_from: str | None = None

@@ -44,7 +44,10 @@ from jobs.sightings import Sighting, sighting
 from jobs.states import JobEvent, JobState, WaitReason
 
 CONFLICTS: Final = 3
-"""Refusals "something is there" in a row, with reads that show nothing in progress."""
+"""Refusals "something is there", while reads show nothing in progress.
+
+An answer that is lost between them says nothing about them, so it does not begin the row anew.
+"""
 
 LEAST_TIME_US: Final = 1_000_000
 """Nothing is sent with less than a second left."""
@@ -213,6 +216,7 @@ def _busy(job: Job, progress: Progress, now_us: int, rules: Rules) -> Move:
         cause=causes.BUSY_ELSEWHERE,
         detail=f"the plug-in is {progress.phase}; somebody else is changing it",
         polls=progress.polls + 1,
+        conflicts=0,
     )
     until_us = now_us + seconds_to_us(rules.poll_s(progress.polls))
     return resting(waiting, JobEvent.HELD, WaitReason.POOL_BUSY, until_us)
@@ -222,7 +226,7 @@ def _by_call(progress: Progress, plugin: PluginSeen | None, rules: Rules) -> Pro
     """Choose the call: an installed plug-in may need an update where creating is not enough."""
     patch = False
     if plugin is not None and not progress.no_patch:
-        in_vain = progress.cause == Outcome.CONFLICT.value or progress.stale > 0
+        in_vain = progress.conflicts > 0 or progress.stale > 0
         patch = rules.upgrade is UpgradeCall.PATCH or (
             rules.upgrade is UpgradeCall.AUTO and in_vain
         )
@@ -233,7 +237,7 @@ def _prepare(job: Job, progress: Progress, plugin: PluginSeen | None, now_us: in
     """Make the request ready to be sent, or say why it must not be."""
     if _too_short(job, now_us):
         return _too_late(progress)
-    if progress.cause == Outcome.CONFLICT.value and progress.misses >= CONFLICTS:
+    if progress.cause == Outcome.CONFLICT.value and progress.conflicts >= CONFLICTS:
         return Move(progress=progress, step=Step.REST, event=JobEvent.REFUSED)
     if progress.cause != Outcome.CONFLICT.value:
         # The trouble of an earlier try says nothing about the send that comes now.

@@ -147,7 +147,10 @@ def _look_now(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
     in_a_row = job.progress.misses if job.progress.cause == answer.outcome.value else 0
     misses = in_a_row + 1
     progress = changed(
-        with_answer(job.progress, answer), misses=misses, spared=job.progress.spared + 1
+        with_answer(job.progress, answer),
+        misses=misses,
+        conflicts=job.progress.conflicts + (answer.outcome is Outcome.CONFLICT),
+        spared=job.progress.spared + 1,
     )
     wait_s = 0.0 if misses == 1 else backoff_s(misses, rules.rng) + rules.poll_first_s
     return Move(

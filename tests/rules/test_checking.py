@@ -336,10 +336,10 @@ def test_what_is_as_wanted_at_the_deadline_is_unchanged() -> None:
     assert check(checking(deadline=60), TARGET, 61).event is JobEvent.ALREADY
 
 
-@pytest.mark.parametrize(("misses", "step"), [(1, Step.SEND), (2, Step.SEND), (3, Step.REST)])
-def test_three_conflicts_in_a_row_are_believed(misses: int, step: Step) -> None:
+@pytest.mark.parametrize(("count", "step"), [(1, Step.SEND), (2, Step.SEND), (3, Step.REST)])
+def test_three_conflicts_are_believed(count: int, step: Step) -> None:
     """Thrice "something is there" while reads show nothing in progress: refused."""
-    move = check(checking(cause="conflict", misses=misses, sends=misses, spared=misses), seen())
+    move = check(checking(cause="conflict", conflicts=count, sends=count, spared=count), seen())
 
     assert move.step is step
     if step is Step.REST:
@@ -350,6 +350,21 @@ def test_three_conflicts_in_a_row_are_believed(misses: int, step: Step) -> None:
 def test_other_troubles_in_a_row_are_not_conflicts() -> None:
     """Failed reads never add up to a refusal."""
     assert check(checking(cause="server-error", misses=9), seen()).step is Step.SEND
+
+
+def test_work_in_progress_explains_the_conflicts_before_it() -> None:
+    """Refusals while somebody else was changing the plug-in say nothing about the site."""
+    move = check(checking(cause="conflict", conflicts=2), seen("Updating", "3.0"))
+
+    assert move.progress.conflicts == 0
+
+
+def test_what_was_refused_once_is_not_created_again_after_a_lost_answer() -> None:
+    """A site that refuses to create is asked to update, also when an answer is lost between."""
+    move = check(checking(cause="connection-lost", conflicts=1, sends=2, spared=1), seen())
+
+    assert move.step is Step.SEND
+    assert move.progress.patch
 
 
 # -- reads that fail -------------------------------------------------------------------------

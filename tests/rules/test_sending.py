@@ -293,6 +293,15 @@ def test_failed_reads_do_not_count_as_conflicts() -> None:
     assert seconds(move.at_us) == 1.0
 
 
+def test_an_answer_that_is_lost_between_conflicts_does_not_count_them_anew() -> None:
+    """A site that cannot change what is there is told as such, however many answers it loses."""
+    job = sending(cause="connection-lost", conflicts=2)
+
+    move = next_move(job, answered(_O.CONFLICT, sent=0.0), after(1), rules())
+
+    assert move.progress.conflicts == 3
+
+
 def test_failures_in_a_row_wait_longer() -> None:
     """Without a connection the waits grow, and no attempt is used up."""
     job = sending(misses=5)
