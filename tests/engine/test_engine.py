@@ -3,29 +3,19 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
 from jobs.decide import Rules
 from jobs.model import InputsBase
-from jobs.pacing import Limit, Pace
 from jobs.states import JobState
-from jobs.store.protocol import JobFilter, WorkerInfo
+from jobs.store.protocol import JobFilter
 from jobs.store.sqlite import open_sqlite
 from tests.builders import a_request
 from tests.engine.model_cloud import Faults, ModelCloud
+from tests.engine.one_worker import OneWorker, Stage
 from tests.engine.virtual import OneProcess, VirtualClock, VirtualLoop, on_virtual_time
-from worker.calls import CallCounts, Calls
-from worker.executor import Executor
-from worker.guard import KeyGuard
-from worker.lease import WorkerLease
-from worker.limiter import Limiter
-from worker.prospects import Prospects
-from worker.reporting import Reporter
-from worker.runner import Runner, RunnerLimits
-from worker.troubles import Troubles
 
 SETTLE = 4.0
 KILLS = 12
@@ -39,70 +29,6 @@ ALL_FAULTS = Faults(
     read_fails=0.1,
     read_lag=1.0,
 )
-
-
-class OneWorker:
-    """One simulated worker process: everything a real one has, on the shared store."""
-
-    def __init__(
-        self,
-        store: Any,
-        cloud: ModelCloud,
-        loop: VirtualLoop,
-        clock: VirtualClock,
-        folder: Path,
-        rules: Rules,
-    ) -> None:
-        self.store = OneProcess(store, loop)
-        self.results: list[int] = []
-        self.scope = anyio.CancelScope()
-        self._troubles = Troubles(clock)
-        self._counts = CallCounts(self._troubles)
-        self._lease = WorkerLease(
-            self.store, clock, lease_s=5.0, heartbeat_s=1.25, fence_after_s=3.0
-        )
-        pace = Pace(limit=Limit(count=cloud.limit))
-        self._limiter = Limiter("model", pace, store=self.store, clock=clock, max_in_flight=64)
-        guard = KeyGuard("model", None, store=self.store, clock=clock)
-        self._calls = Calls(cloud, self._limiter, guard, self._lease, self._counts, timeout_s=2.0)
-        limits = RunnerLimits(
-            slots=32,
-            lease_s=5.0,
-            deadline_s=2700.0,
-            drain_s=60.0,
-            rescue_grace_s=2.0,
-            until_empty=True,
-        )
-        self._reporter = Reporter(self.store, folder, lambda one: self.results.append(one.job.id))
-        self.runner = Runner(
-            self.store,
-            Executor(self.store, clock, rules),
-            self._lease,
-            self._reporter,
-            limits,
-            clock=clock,
-            info=WorkerInfo(name="virtual", host="here", pid=1),
-            prospects=Prospects(
-                self.store, self._troubles, {None: "model"}, unreachable_after_s=60.0
-            ),
-            calls_for=lambda _job: self._calls,
-            close_turns=self._limiter.close,
-            rate=lambda: self._limiter.limit_per_s,
-        )
-
-    async def run(self) -> None:
-        """Work until the queue is empty, or until killed."""
-        with self.scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._limiter.run)
-                await self.runner.run()
-                tasks.cancel_scope.cancel()
-
-    def kill(self) -> None:
-        """Kill -9: nothing more of it reaches the store or the cloud; its file locks end."""
-        self.store.kill()
-        self.scope.cancel()
-        self._reporter.abandon()
 
 
 async def killed_often(
@@ -150,11 +76,15 @@ def rollout(
                 pool.version, pool.inputs = "1.0", {"custom": str(number)}
         await entry.enqueue(requests)
 
+        stage = Stage(
+            loop=loop, clock=clock, store=store, folder=tmp / f"results-{seed}", limit=cloud.limit
+        )
+
         def make() -> OneWorker:
             rules = Rules(
                 settle_s=settle, poll_first_s=1.0, read_first=not blind, rng=random.Random(1)
             )
-            return OneWorker(store, cloud, loop, clock, tmp / f"results-{seed}", rules)
+            return OneWorker(stage, cloud, rules)
 
         team: list[OneWorker] = []
         with anyio.fail_after(3600):
