@@ -113,7 +113,7 @@ SPREAD: Final = (
     Variant("conflict-409", 2.0, "lossy", "eu"),
     Variant("conflict-400", 0.0, "whole", "cn"),
     Variant("no-op", 0.0, "lossy", "cn"),
-    Variant("no-op", 2.0, "whole", "eu"),
+    Variant("no-op", 2.0, "whole", "eu", 20),
 )
 
 
