@@ -8,6 +8,7 @@ import orjson
 
 from jobs.model import InputsBase, Job, JobId, JobRequest, PluginWish, Target
 from jobs.states import JobState
+from tests.planted import INPUTS
 
 PROJECT = "0" * 32
 NOON_US = 1_795_521_600_000_000
@@ -28,7 +29,7 @@ def a_request(
     source: str = "test",
     *,
     region: str | None = None,
-    inputs: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = INPUTS,
     base: InputsBase = InputsBase.CURRENT,
     **more: Any,
 ) -> JobRequest:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tests.acceptance.chaos_fleet import digest, over
 from tests.acceptance.evidence import Expected
+from tests.planted import secret_input
 
 Inputs = dict[str, Any]
 
@@ -76,7 +77,7 @@ def make_scenario(jobs: int, *, seed: int) -> Scenario:
         pools.append(pool)
         names = dice.sample(sorted(TEMPLATES), 2 if dice.random() < TWO_JOBS else 1)
         for name in names[: jobs - len(requests)]:
-            secret = f"CANARY{dice.getrandbits(80):020x}"
+            secret = secret_input(f"{dice.getrandbits(80):020x}")
             secrets.append(secret)
             request, wanted = _job(pool, name, secret, len(requests), dice)
             requests.append(request)

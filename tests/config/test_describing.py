@@ -8,6 +8,7 @@ from config.describing import HIDDEN, describe, seconds_text, settings_reference
 from config.keys import all_keys, profile_keys
 from config.loading import Places, load
 from jobs.durations import parse_duration
+from tests import planted
 
 
 def rows(tmp_path: Path, **environ: str) -> dict[str, tuple[str, str]]:
@@ -67,7 +68,7 @@ def test_a_stores_address_is_shown_without_its_password(tmp_path: Path, url: str
 
 def test_a_token_is_shown_as_set(tmp_path: Path) -> None:
     """One sees that a token is there and where from, not even how long it is."""
-    shown = rows(tmp_path, CLOUD__TOKEN="tok-4711-secret")
+    shown = rows(tmp_path, CLOUD__TOKEN=planted.TOKEN)
 
     assert shown["cloud.token"] == (HIDDEN, "PLUGWAVE_CLOUD__TOKEN")
 

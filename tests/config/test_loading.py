@@ -11,8 +11,9 @@ from config.loading import Loaded, Places, load
 from config.masking import mask_text
 from config.sources import Flag, key_lines
 from jobs.errors import ConfigError
+from tests import planted
 
-TOKEN = "tok-4711-very-secret"
+TOKEN = planted.credential("tok-4711-")
 
 
 @dataclass

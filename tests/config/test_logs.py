@@ -21,10 +21,11 @@ from config.settings import LogFormat, LogLevel, LogSettings
 from jobs.errors import ConfigError
 from jobs.report.results import result_fields
 from jobs.states import JobState
+from tests import planted
 from tests.builders import a_job, a_request
 from tests.fakes import FakeClock
 
-SECRET = "hunter2-4711-secret"
+SECRET = planted.credential("hunter2-4711-")
 FORMATS = [LogFormat.JSON, LogFormat.PRETTY]
 
 log = get_logger()

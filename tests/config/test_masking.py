@@ -15,8 +15,9 @@ from config.masking import (
     mask_text,
     masked_inputs,
 )
+from tests import planted
 
-SECRET = "hunter2-4711"
+SECRET = planted.secret_input("hunter2-4711-")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from jobs.model import Job, JobId, JobRequest, Lease, PluginSeen, Progress, Work
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.protocol import Change, Store, WorkerInfo
 from tests.builders import NOON_US, a_request
+from tests.planted import ACCESS_CODE, INPUTS
 
 ONE: Final = WorkerInfo(name="one", host="host-a", pid=11)
 TWO: Final = WorkerInfo(name="two", host="host-b", pid=12)
@@ -17,9 +18,9 @@ MINUTE_US: Final = 60_000_000
 
 SENT: Final = Progress(
     version="1.6.36",
-    inputs={"custom": {"ndots": "5"}},
+    inputs={"custom": {"ndots": "5", "accessCode": ACCESS_CODE}},
     checked=True,
-    before=PluginSeen(name="node-local-dns", version="1.5.0", phase="Running", inputs={}),
+    before=PluginSeen(name="node-local-dns", version="1.5.0", phase="Running", inputs=INPUTS),
     sends=1,
     sent_us=NOON_US + 2_000_000,
     not_before_us=NOON_US + 92_000_000,

@@ -17,17 +17,22 @@ from worker.credentials.fetching import Passage, Request, WireFetcher
 from worker.credentials.sources import Surroundings
 from worker.modelarts.transport import RawAnswer, Transport, TransportSettings
 
-SDK = {"HUAWEICLOUD_SDK_AK": "AKSDK00000000000SDK1", "HUAWEICLOUD_SDK_SK": "sdk-secret-0001"}
-HW_TOKEN = {"HW_AUTH_TOKEN": "MIIhw-token-0002"}
-HW = {"HW_ACCESS_KEY": "AKHW000000000000HW02", "HW_SECRET_KEY": "hw-secret-0003"}
+SDK = {
+    "HUAWEICLOUD_SDK_AK": "AKSDK00000000000SDK1",
+    "HUAWEICLOUD_SDK_SK": "sdk-secret-0001Q7KPLANTED",
+}
+HW_TOKEN = {"HW_AUTH_TOKEN": "MIIhw-token-0002Q7KPLANTED"}
+HW = {"HW_ACCESS_KEY": "AKHW000000000000HW02", "HW_SECRET_KEY": "hw-secret-0003Q7KPLANTED"}
 HW_LOGIN = {
     "HW_USER_NAME": "robot",
-    "HW_USER_PASSWORD": "hw password 0004",
+    "HW_USER_PASSWORD": "hw password 0004Q7KPLANTED",
     "HW_DOMAIN_NAME": "acme",
     "HW_REGION_NAME": "cn-north-4",
 }
-SAMPLES = {"CLOUD_SDK_AK": "AKCLOUD0000000CLOUD5", "CLOUD_SDK_SK": "cloud-secret-0005"}
-SDK_FILE = "[basic]\nak = AKFILE000000000FILE6\nsk = file-secret%0006\nproject_id = pfile\n"
+SAMPLES = {"CLOUD_SDK_AK": "AKCLOUD0000000CLOUD5", "CLOUD_SDK_SK": "cloud-secret-0005Q7KPLANTED"}
+SDK_FILE = (
+    "[basic]\nak = AKFILE000000000FILE6\nsk = file-secretQ7KPLANTED%0006\nproject_id = pfile\n"
+)
 KOOCLI: dict[str, Any] = {
     "current": "main",
     "authEncrypt": "false",
@@ -36,14 +41,14 @@ KOOCLI: dict[str, Any] = {
             "name": "main",
             "mode": "AKSK",
             "accessKeyId": "AKKOO0000000000KOO07",
-            "secretAccessKey": "koo-secret-0007",
+            "secretAccessKey": "koo-secret-0007Q7KPLANTED",
             "region": "ap-southeast-3",
             "projectId": "pkoo",
         }
     ],
 }
-TOKEN = "MIIconfigured-token-0008"
-POD_TOKEN = "pod-token-0009"
+TOKEN = "MIIconfigured-token-0008Q7KPLANTED"
+POD_TOKEN = "pod-token-0009Q7KPLANTED"
 
 
 class Machine:

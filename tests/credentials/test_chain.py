@@ -73,13 +73,13 @@ def secret_of(source: Source) -> str:
 
 SOURCES: dict[str, tuple[Callable[[Machine], object], dict[str, Any], str, Kind]] = {
     "cloud.token": (lambda _: None, {"token": TOKEN}, TOKEN, Kind.TOKEN),
-    "sdk": (lambda m: m.set(SDK), {}, "sdk-secret-0001", Kind.AKSK),
-    "hw token": (lambda m: m.set(HW_TOKEN), {}, "MIIhw-token-0002", Kind.TOKEN),
-    "hw key": (lambda m: m.set(HW), {}, "hw-secret-0003", Kind.AKSK),
-    "hw login": (lambda m: m.set(HW_LOGIN), {}, "hw password 0004", Kind.TOKEN),
-    "samples": (lambda m: m.set(SAMPLES), {}, "cloud-secret-0005", Kind.AKSK),
-    "sdk file": (lambda m: m.sdk_file(), {}, "file-secret%0006", Kind.AKSK),
-    "koocli": (lambda m: m.koocli(), {}, "koo-secret-0007", Kind.AKSK),
+    "sdk": (lambda m: m.set(SDK), {}, "sdk-secret-0001Q7KPLANTED", Kind.AKSK),
+    "hw token": (lambda m: m.set(HW_TOKEN), {}, "MIIhw-token-0002Q7KPLANTED", Kind.TOKEN),
+    "hw key": (lambda m: m.set(HW), {}, "hw-secret-0003Q7KPLANTED", Kind.AKSK),
+    "hw login": (lambda m: m.set(HW_LOGIN), {}, "hw password 0004Q7KPLANTED", Kind.TOKEN),
+    "samples": (lambda m: m.set(SAMPLES), {}, "cloud-secret-0005Q7KPLANTED", Kind.AKSK),
+    "sdk file": (lambda m: m.sdk_file(), {}, "file-secretQ7KPLANTED%0006", Kind.AKSK),
+    "koocli": (lambda m: m.koocli(), {}, "koo-secret-0007Q7KPLANTED", Kind.AKSK),
     "pod": (lambda m: m.pod(), {}, "PodIdentity", Kind.AKSK),
     "metadata": (lambda _: None, {"metadata": True}, "Metadata", Kind.AKSK),
 }
@@ -187,7 +187,7 @@ def test_a_token_is_named_by_a_hash(machine: Machine, name: str) -> None:
 
 MIXED = [
     ({"HUAWEICLOUD_SDK_AK": "AKSDK00000000000SDK1"}, HW, "HUAWEICLOUD_SDK_SK"),
-    ({"HUAWEICLOUD_SDK_SK": "sdk-secret-0001"}, HW, "HUAWEICLOUD_SDK_AK"),
+    ({"HUAWEICLOUD_SDK_SK": "sdk-secret-0001Q7KPLANTED"}, HW, "HUAWEICLOUD_SDK_AK"),
     ({"HUAWEICLOUD_SDK_AK": "AKSDK00000000000SDK1", "HW_SECRET_KEY": "x"}, {}, "_SDK_SK"),
     ({"HUAWEICLOUD_SDK_SECURITY_TOKEN": "t"}, HW, "HUAWEICLOUD_SDK_AK"),
     ({"HW_ACCESS_KEY": "AKHW000000000000HW02"}, SAMPLES, "HW_SECRET_KEY"),
@@ -196,7 +196,7 @@ MIXED = [
     ({"CLOUD_SDK_AK": "AKCLOUD0000000CLOUD5"}, {}, "CLOUD_SDK_SK"),
     ({"HC_CONTAINER_CREDENTIALS_FULL_URI": "https://x"}, {}, "AUTHORIZATION_TOKEN_FILE"),
     ({"HUAWEICLOUD_SDK_AK": "AKSDK00000000000SDK1", "HUAWEICLOUD_SDK_SK": " "}, HW, "_SK"),
-    ({**SDK, "HUAWEICLOUD_SDK_SK": "sdk-secret-0001\n"}, HW, "HUAWEICLOUD_SDK_SK"),
+    ({**SDK, "HUAWEICLOUD_SDK_SK": "sdk-secret-0001Q7KPLANTED\n"}, HW, "HUAWEICLOUD_SDK_SK"),
     ({**HW, "HW_ASSUME_ROLE_AGENCY_NAME": "a"}, SAMPLES, "HW_ASSUME_ROLE_DOMAIN_NAME"),
     (
         {**HW, "HW_ASSUME_ROLE_AGENCY_NAME": "a", "HW_ASSUME_ROLE_DOMAIN_ID": "d"}
@@ -247,7 +247,7 @@ def test_what_is_no_part_of_a_credential_stops_nothing(
     """Empty variables, regions and names may stand around."""
     machine.set(SAMPLES, harmless)
 
-    assert secret_of(source_of(machine)) == "cloud-secret-0005"
+    assert secret_of(source_of(machine)) == "cloud-secret-0005Q7KPLANTED"
 
 
 def test_what_belongs_to_another_source_is_not_taken_over(machine: Machine) -> None:
@@ -357,7 +357,7 @@ def test_a_file_without_a_credential_is_passed_over(machine: Machine, text: str)
     """A file that is there for other things is no source."""
     machine.sdk_file(text).koocli()
 
-    assert secret_of(source_of(machine)) == "koo-secret-0007"
+    assert secret_of(source_of(machine)) == "koo-secret-0007Q7KPLANTED"
 
 
 def test_a_file_that_was_named_must_be_there(machine: Machine) -> None:
@@ -517,15 +517,15 @@ def furnished(machine: Machine) -> Machine:
 @pytest.mark.parametrize(
     ("name", "secret"),
     [
-        ("env", "hw-secret-0003"),
+        ("env", "hw-secret-0003Q7KPLANTED"),
         ("file", "s-prod"),
         ("basic", "s-basic"),
         ("token", "TokenFile"),
         ("koo", "s-koo"),
         ("pod", "PodIdentity"),
         ("ecs", "Metadata"),
-        ("ops", "hw-secret-0003"),
-        ("any", "hw-secret-0003"),
+        ("ops", "hw-secret-0003Q7KPLANTED"),
+        ("any", "hw-secret-0003Q7KPLANTED"),
     ],
 )
 def test_a_profile_names_its_source(furnished: Machine, name: str, secret: str) -> None:

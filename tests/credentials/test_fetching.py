@@ -8,6 +8,7 @@ from yarl import URL
 from jobs.errors import ConfigError
 from jobs.outcomes import Outcome
 from jobs.pacing import Limit
+from tests import planted
 from tests.credentials.surroundings import wired
 from tests.modelarts.scripted import Cloud, Reply, Then, cloud, http, known
 from worker.credentials.fetching import Request, checked_url, is_local, may_carry_secrets
@@ -15,7 +16,7 @@ from worker.modelarts.auth import NoCredentialError
 from worker.modelarts.faults import GateClosed
 from worker.modelarts.transport import TransportSettings
 
-PASSWORD = "planted-Password-4711"
+PASSWORD = planted.credential("Password-4711-")
 
 
 def asking(at: Cloud | str, headers: Mapping[str, str] | None = None) -> Request:

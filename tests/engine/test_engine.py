@@ -70,7 +70,9 @@ def rollout(
         for number in range(jobs):
             name = f"pool-{number}"
             base = InputsBase.EMPTY if blind else InputsBase.CURRENT
-            requests.append(a_request(pool=name, plugin="dns", version="2.0", key=name, base=base))
+            requests.append(
+                a_request(pool=name, plugin="dns", version="2.0", key=name, inputs=None, base=base)
+            )
             if number % 2 and not blind:
                 pool = cloud.pool(requests[-1].target)
                 pool.version, pool.inputs = "1.0", {"custom": str(number)}

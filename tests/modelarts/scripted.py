@@ -15,6 +15,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
 from jobs.model import Target
+from tests import planted
 from tests.fakes import FakeClock
 from worker.modelarts.auth import Authorizer, TokenAuth
 from worker.modelarts.client import ModelArtsClient
@@ -22,7 +23,7 @@ from worker.modelarts.models import plugin_body
 from worker.modelarts.transport import Gate, Transport, TransportSettings
 from worker.modelarts.urls import Urls
 
-TOKEN = "MIIPlantedTokenThatMustNeverBeSeenAgain=="
+TOKEN = planted.TOKEN
 TARGET = Target(project_id="0a1b" * 8, pool_name="pool-6f5da0868084d36f8bd3346036")
 NAME = "node-local-dns"
 BODY = plugin_body(NAME, version="1.6.36")

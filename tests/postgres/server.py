@@ -29,6 +29,7 @@ import anyio
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 from jobs.store.postgres import migrations_sql
+from tests.leaks import leaks_in_postgres
 
 SETTINGS: Final = {
     "max_connections": "200",
@@ -222,7 +223,7 @@ async def dsn_for(place: Path) -> str:
         oldest = next(iter(_places))
         name = _places[key] = _places.pop(oldest)
         del _ready[oldest]
-        await _empty(dsn, name)
+        await _empty(dsn, name, oldest)
     ready.set()
     return with_database(dsn, name)
 
@@ -274,9 +275,29 @@ END $$
 """
 
 
-async def _empty(dsn: str, name: str) -> None:
+async def _empty(dsn: str, name: str, before: str) -> None:
+    """Empty a database after a look at what the test at *before* left in it."""
     inside = await asyncpg.connect(with_database(dsn, name))
     try:
+        leaks = await leaks_in_postgres(inside, before)
         await inside.execute(_RESET)
     finally:
         await inside.close()
+    assert leaks == [], "secrets were stored"
+
+
+async def leaks_left() -> list[str]:
+    """Return where planted secrets stand in the databases that no other test has emptied yet."""
+    leaks = []
+    for place, name in _places.items():
+        try:
+            inside = await asyncpg.connect(with_database(shared_dsn(), name))
+        except (OSError, asyncpg.PostgresError):  # spoilt by its test
+            continue
+        try:
+            leaks += await leaks_in_postgres(inside, place)
+        except asyncpg.PostgresError:
+            continue
+        finally:
+            await inside.close()
+    return leaks

@@ -6,6 +6,7 @@ from config.events import JOB_RESULT_KEYS
 from jobs.model import Progress, WorkerId
 from jobs.report.results import RESULT_KEYS, Recap, bad_causes, class_of, result_fields
 from jobs.states import FINAL_STATES, JobState
+from tests import planted
 from tests.builders import NOON_US, PROJECT, a_job, a_request
 
 SECOND = 1_000_000
@@ -104,7 +105,7 @@ def test_a_job_that_was_never_claimed_has_no_times() -> None:
 
 def test_inputs_never_reach_a_result_line() -> None:
     """Inputs may be secrets: only the paths at which they changed are told."""
-    secret = {"custom": {"password": "s3cret-value"}}
+    secret = {"custom": {"password": planted.ACCESS_CODE}}
     job = a_job(JobState.SUCCEEDED, request=a_request(inputs=secret))
     sent = Progress(inputs=secret, inputs_changed=("custom.password",))
 

@@ -18,6 +18,7 @@ from jobs.requests import (
     problems_of,
     refusal,
 )
+from tests import planted
 
 FULL: dict[str, Any] = {
     "project_id": "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
@@ -261,7 +262,7 @@ def test_a_flood_of_problems_is_cut() -> None:
     assert problems[-1].message == "980 more problems are not listed"
 
 
-SECRET = "hunter2-hunter2"
+SECRET = planted.secret_input("hunter2-")
 
 
 @pytest.mark.parametrize(

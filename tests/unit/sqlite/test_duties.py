@@ -16,6 +16,7 @@ from jobs.errors import (
 )
 from jobs.model import WorkerId
 from jobs.states import JobEvent, JobState, WaitReason
+from jobs.store.schema import json_text
 from jobs.store.sqlite import SqliteStore, claiming, intake, pools, reading, workers
 from jobs.store.sqlite.liveness import lock_folder
 from tests.builders import a_request
@@ -87,7 +88,7 @@ async def test_an_intent_opens_an_attempt_and_its_answer_closes_it(store: Sqlite
 
     await move(store, lease, JobEvent.ACCEPTED, progress=answered)
 
-    inputs = '{"custom":{"ndots":"5"}}'
+    inputs = json_text(SENT.inputs)
     assert opened == [(1, None, None, None, 0, inputs)]
     assert await attempts(store) == [(1, "accepted", 202, "r-1", 0, inputs)]
 
