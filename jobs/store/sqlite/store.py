@@ -43,6 +43,7 @@ from jobs.store.sqlite.connection import (
 from jobs.store.sqlite.engine import Reader, Watcher, Writer
 from jobs.store.sqlite.liveness import WorkerLocks
 from jobs.store.sqlite.migrating import migrate, schema_version, stored_version
+from jobs.store.sqlite.mounts import refuse_network
 from jobs.store.sqlite.transaction import Transaction
 
 T = TypeVar("T")
@@ -253,6 +254,7 @@ def _open(path: Path, clock: Clock, read_only: bool, busy_s: float) -> SqliteSto
     check_library(apsw.sqlite_lib_version())
     busy = patience(busy_s, random.Random())  # noqa: S311 - spreads waiting processes, keeps no secret
     opened: list[apsw.Connection] = []
+    refuse_network(path)
     try:
         writer = None
         if read_only:
