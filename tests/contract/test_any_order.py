@@ -365,13 +365,14 @@ def test_any_order_of_calls_at_length(engine: str) -> None:
     run(ENGINES[engine], examples=400, steps=120)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-async def test_counters_equal_a_recount_after_many_moves(store: Store, clock: FakeClock) -> None:
-    """After thousands of random moves with dying workers the store finds itself healthy."""
-    rng = random.Random(4711)
-    requests = [a_request(f"pool-{n % 40}", f"project-{n % 3}", key=f"{n}") for n in range(150)]
-    await store.enqueue(requests)
+async def moves_until_empty(store: Store, clock: FakeClock, jobs: int, rng: random.Random) -> int:
+    """Work *jobs* off by random moves, with workers that die or fall silent; return the moves."""
+    await store.enqueue(
+        [
+            a_request(f"pool-{n % 40}", f"project-{n % 3}", key=f"{rng.random()}")
+            for n in range(jobs)
+        ]
+    )
     moves = 0
     while await store.open_jobs():
         worker = await a_worker(store)
@@ -386,8 +387,33 @@ async def test_counters_equal_a_recount_after_many_moves(store: Store, clock: Fa
                 moves += 1
                 if event is JobEvent.HANDED_BACK:
                     break
-        await store.leave(worker)
-        clock.advance(1)
+        if rng.random() < 0.5:
+            await store.leave(worker)
+            clock.advance(1)
+        else:
+            clock.advance(60)  # killed: its lease ends
+            await store.rescue(grace_s=2.0)
+    return moves
 
-    assert moves > len(requests)
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_counters_equal_a_recount_after_many_moves(store: Store, clock: FakeClock) -> None:
+    """After thousands of random moves with dying workers the store finds itself healthy."""
+    moves = await moves_until_empty(store, clock, 150, random.Random(4711))
+
+    assert moves > 150
+    await all_is_well(store)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_counters_equal_a_recount_after_100_000_moves(store: Store, clock: FakeClock) -> None:
+    """The same after a hundred thousand moves."""
+    rng = random.Random(4712)
+    moves = 0
+    while moves < 100_000:
+        moves += await moves_until_empty(store, clock, 2000, rng)
+
+    assert moves >= 100_000
     await all_is_well(store)
