@@ -4,9 +4,22 @@
     ├── UsageError            the caller can fix it (exit 2)
     │   ├── ConfigError
     │   ├── InputFileError
-    │   └── BadRequestError   one job request is not acceptable
+    │   ├── BadRequestError   one job request is not acceptable
+    │   ├── ManifestError     a manifest or fleet file is not acceptable
+    │   │   ├── ManifestSyntaxError
+    │   │   ├── ManifestDuplicateError
+    │   │   ├── ManifestTooLargeError
+    │   │   ├── ManifestMissingError
+    │   │   ├── ManifestValueError
+    │   │   ├── ManifestFieldError
+    │   │   ├── ManifestContradictionError
+    │   │   ├── ManifestSetError
+    │   │   └── FleetFileError
+    │   └── WavesError        the waves do not take every pool
     ├── NothingMatchedError   the filter names nothing (exit 6)
+    │   └── NoPoolMatchedError
     ├── ConflictError         same key, other content (exit 7)
+    │   └── StalePlanError    a plan is not what it was made as
     ├── StateError            the job is not where the caller thinks
     │   ├── IllegalTransitionError
     │   ├── LeaseLostError    another worker may hold the job
@@ -25,7 +38,9 @@ A code, once released, never changes its meaning.  Three things never appear in 
 error: a token, a secret key, a whole request.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final
 
 
 class PlugwaveError(Exception):
@@ -91,6 +106,89 @@ class BadRequestError(UsageError):
     do = "correct the request and send it again"
 
 
+class ManifestError(UsageError):
+    """A manifest cannot be read as a text; the classes below say what is wrong with one."""
+
+    code = "MAN-01"
+    do = "correct what is named; the form: plugwave schema rollout"
+
+
+class ManifestSyntaxError(ManifestError):
+    """The text is no YAML 1.2 as it is accepted."""
+
+    code = "MAN-02"
+
+
+class ManifestDuplicateError(ManifestError):
+    """A key is there twice, and nobody can know which is meant."""
+
+    code = "MAN-03"
+
+
+class ManifestTooLargeError(ManifestError):
+    """The file is larger, deeper or more interwoven than a person would write it."""
+
+    code = "MAN-04"
+
+
+class ManifestMissingError(ManifestError):
+    """A field that must be there is missing."""
+
+    code = "MAN-05"
+
+
+class ManifestValueError(ManifestError):
+    """A value is not what its field takes."""
+
+    code = "MAN-06"
+
+
+class ManifestFieldError(ManifestError):
+    """A field is unknown."""
+
+    code = "MAN-07"
+
+
+class ManifestContradictionError(ManifestError):
+    """Two values do not go together."""
+
+    code = "MAN-08"
+
+
+class ManifestSetError(ManifestError):
+    """A value cannot be set from the command line."""
+
+    code = "MAN-09"
+
+
+class FleetFileError(ManifestError):
+    """A line of a fleet file is not acceptable."""
+
+    code = "MAN-10"
+    do = "correct the line; each names project_id and pool_name, and a region if there are several"
+
+
+_MANIFEST_KINDS: Final[tuple[type[ManifestError], ...]] = (
+    ManifestError,
+    *ManifestError.__subclasses__(),
+)
+MANIFEST_ERRORS: Final[Mapping[str, type[ManifestError]]] = MappingProxyType(
+    {kind.code: kind for kind in _MANIFEST_KINDS}
+)
+
+
+def manifest_error(code: str, message: str, *, do: str | None = None) -> ManifestError:
+    """Return the error of that code."""
+    return MANIFEST_ERRORS[code](message, do=do)
+
+
+class WavesError(UsageError):
+    """The waves cannot be cut as the manifest says."""
+
+    code = "PLAN-02"
+    do = "add a last wave that takes the rest: {name: rest, pick: {rest: true}}"
+
+
 class NothingMatchedError(PlugwaveError):
     """The filter or id names no job or pool."""
 
@@ -99,12 +197,26 @@ class NothingMatchedError(PlugwaveError):
     do = "list what exists: plugwave jobs list"
 
 
+class NoPoolMatchedError(NothingMatchedError):
+    """The targets of a manifest name no pool."""
+
+    code = "PLAN-01"
+    do = "look at what there is: plugwave pools list"
+
+
 class ConflictError(PlugwaveError):
     """The idempotency key was used before with other content; nothing was stored."""
 
     code = "JOB-07"
     exit_code = 7
     do = "use a new key for new content, or repeat the first content unchanged"
+
+
+class StalePlanError(ConflictError):
+    """A plan is not what it was made as: the file was changed, or the fleet was."""
+
+    code = "PLAN-04"
+    do = "make a new plan: plugwave plan FILE"
 
 
 class StateError(PlugwaveError):

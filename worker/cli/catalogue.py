@@ -26,6 +26,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             "worker.cli.demo:demo",
         ),
         "simulate": Entry("Serve the cloud API as a simulator.", "worker.cli.simulate:simulate"),
+        "init": Entry("Write a first manifest or job file, and settings.", "worker.cli.init:init"),
+        "plan": Entry(
+            "Show what a rollout manifest would do; changes nothing.", "worker.cli.plan:plan"
+        ),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
         "work": Entry("Consume the queue.", "worker.cli.work:work"),
         "jobs": Entry(
@@ -127,6 +131,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         6: "nothing matched",
         7: "conflict: a key was used before with other content",
         9: "the store or the cloud cannot be reached",
+        10: "`plan --detailed-exitcode` has changes",
         130: "left by Ctrl-C, after draining",
         143: "left by SIGTERM, after draining",
     }

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import click
 
 from config.masking import clean_text, mask_text
-from jobs.errors import InputFileError, PlugwaveError, UsageError
+from jobs.errors import InputFileError, ManifestError, PlugwaveError, UsageError
 from worker.cli.choices import Choices
 from worker.cli.terminal import painted, takes_colour
 
@@ -88,11 +88,17 @@ def human(error: PlugwaveError, *, coloured: bool = False) -> str:
     head = f"error[{error.code}]:"
     if coloured:
         head = painted(head, "red")
-    lines = [f"{head} {_cleaned(str(error))}"]
+    said = _quoting(str(error)) if isinstance(error, ManifestError) else _cleaned(str(error))
+    lines = [f"{head} {said}"]
     for name, text in (("why", error.why), ("do", error.do), ("proof", error.proof)):
         if text:
             lines.append(f"  {name:<5}  {_cleaned(text)}")
     return "\n".join(lines) + "\n"
+
+
+def _quoting(text: str) -> str:
+    """Return findings with quoted lines: every space counts, because carets stand under it."""
+    return "\n".join(mask_text(line) for line in text.split("\n"))
 
 
 def _cleaned(text: str) -> str:

@@ -1,24 +1,46 @@
 """`plugwave schema`: what a file may hold, for editors and other programs."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
 import click
 
 from jobs.requests import JobRequestBody
+from jobs.rollouts.fleetfile import FleetList
+from jobs.rollouts.manifest import manifest_schema
+from jobs.rollouts.plan import Plan
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import as_json, no_names
 
-NAMES = ("job",)
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+SCHEMAS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = MappingProxyType(
+    {
+        "rollout": manifest_schema,
+        "job": JobRequestBody.model_json_schema,
+        "fleet": FleetList.model_json_schema,
+        "plan": Plan.model_json_schema,
+    }
+)
+
+
+def schema_text(name: str, *, indent: int | None = 2) -> str:
+    """Return the JSON Schema of that name; a document of its own kind, without fields of ours."""
+    return as_json({"$schema": DIALECT, **SCHEMAS[name]()}, indent=indent)
 
 
 @click.command(cls=PlugwaveCommand)
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(list(SCHEMAS)))
 @click.pass_obj
-def schema(choices: Choices, name: str) -> None:  # noqa: ARG001 - there is one schema so far
-    """Print the JSON Schema of a file format: job is one line of a file for `enqueue`."""
+def schema(choices: Choices, name: str) -> None:
+    """Print the JSON Schema of a file format.
+
+    rollout is a manifest, job one line of a file for `enqueue`, fleet a fleet file in YAML with
+    a head, plan what `plan --out` writes.
+    """
     console = Console(choices)
     no_names(console)
-    body = JobRequestBody.model_json_schema()
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    # A schema is a document of its own kind: it carries no field of ours.
-    console.out(as_json({**head, **body}, indent=None if choices.output == "ndjson" else 2))
+    console.out(schema_text(name, indent=None if choices.output == "ndjson" else 2))

@@ -1,0 +1,1 @@
+"""Rollouts: what a person writes, which pools it means, and the plan that follows.  Pure rules."""
