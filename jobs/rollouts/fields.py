@@ -151,9 +151,14 @@ def _zone(name: str) -> str:
 
 
 def _near_zone(name: str) -> str | None:
-    zones = sorted(available_timezones())
+    zones = _zones()
     ends = [zone for zone in zones if zone.rpartition("/")[2].lower() == name.lower()]
     return ends[0] if ends else did_you_mean(name, zones)
+
+
+@lru_cache(maxsize=1)
+def _zones() -> tuple[str, ...]:
+    return tuple(sorted(available_timezones()))
 
 
 def _clock(value: object) -> str:

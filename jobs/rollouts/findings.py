@@ -142,7 +142,7 @@ def _finding(
     message, hint = _wrong_value(detail, document, path)
     whole = kind == "complaint" and isinstance(detail["input"], dict)
     subject = _harmless(dotted(path[-2:] if path and isinstance(path[-1], int) else path[-1:]))
-    sign = "" if message.startswith("must") else ":"
+    sign = "" if message.startswith(("must ", "is ")) else ":"
     text = f"{subject or 'the file'}{sign} {message}"
     code = CONTRADICTION if whole else WRONG_VALUE
     return Finding(code=code, message=text, do=hint, path=shown, mark=document.mark(path))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from jobs.errors import ManifestError, manifest_error
 from jobs.rollouts.findings import findings_of
 from jobs.rollouts.manifest import Manifest, with_preset
-from jobs.rollouts.marks import Finding, excerpt
+from jobs.rollouts.marks import Finding, Mark, excerpt
 from jobs.rollouts.yamltext import SYNTAX, YamlDocument, YamlRefusedError, parse_yaml
 
 NO_TEXT: Final = "MAN-01"
@@ -39,7 +39,7 @@ def read_manifest(data: bytes, name: str, changes: Mapping[str, str] | None = No
             code=SYNTAX,
             message=f"the file is {what}",
             do="begin with one that works: plugwave init",
-            mark=document.mark(()),
+            mark=document.mark(()) or Mark(1, 1),
         )
         raise refusal([finding], name, document.lines)
     document = _changed(document, changes or {}, name)

@@ -51,7 +51,7 @@ def _listed(value: object) -> object:
 VersionWish = Annotated[str, AfterValidator(_version)]
 InstalledWish = Annotated[str, AfterValidator(_installed)]
 Labels = Annotated[dict[LabelKey, str], Field(max_length=MAX_LABELS)]
-_OneOrMore = BeforeValidator(_listed)
+_OneOrMore = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 Regions = Annotated[list[RegionName], _OneOrMore, Field(min_length=1, max_length=MAX_NAMES)]
 Projects = Annotated[list[ProjectId], _OneOrMore, Field(min_length=1, max_length=MAX_NAMES)]
 Pools = Annotated[list[PoolGlob], _OneOrMore, Field(min_length=1, max_length=MAX_NAMES)]

@@ -226,7 +226,7 @@ class Evidence(Closed):
     @model_validator(mode="after")
     def _bad_is_worse(self) -> "Evidence":
         if not self.ok < self.bad < 1:
-            raise wrong("bad must be above ok and below 100%", None, "bad")
+            raise wrong("must be above ok and below 100%", None, "bad")
         return self
 
 

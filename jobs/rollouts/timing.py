@@ -124,10 +124,10 @@ class JobTerms(Closed):
     @model_validator(mode="after")
     def _there_is_time(self) -> "JobTerms":
         if not 1.0 <= self.deadline <= 30 * 86_400.0:
-            raise wrong("deadline is out of range; it is 1s to 30d", None, "deadline")
+            raise wrong("is out of range; it is 1s to 30d", None, "deadline")
         if self.verify.settle >= self.deadline:
             raise wrong(
-                "verify.settle is not shorter than the deadline, so no job could succeed",
+                "is not shorter than the deadline, so no job could succeed",
                 None,
                 "verify",
                 "settle",
@@ -159,7 +159,7 @@ class Window(Closed):
     @model_validator(mode="after")
     def _opens(self) -> "Window":
         if not 60 <= self.duration <= 7 * 86_400.0:
-            raise wrong("duration is out of range; it is 1m to 7d", None, "duration")
+            raise wrong("is out of range; it is 1m to 7d", None, "duration")
         return self
 
 

@@ -328,7 +328,10 @@ class _Reader:
     def _place(self, value: Any, mark: Mark) -> None:  # noqa: ANN401 - any JSON value
         if self._expects_key():
             raise _StoppedError(SYNTAX, "a key must be written out", mark)
-        self.values.setdefault(self._next_path(), mark)
+        path = self._next_path()
+        # An empty value stands nowhere; ruamel says where the next thing begins.
+        empty = value is None and not mark.raw
+        self.values.setdefault(path, self.keys.get(path, mark) if empty else mark)
         self._put(value)
 
     def _put(self, value: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -6,11 +6,16 @@ A test compares the files with what this writes, so the documentation cannot say
 else than the program does.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from config.describing import settings_reference
 from config.events import EVENTS
@@ -18,8 +23,11 @@ from jobs.catalogue.entries import RETRY_WORDS, Family, Language
 from jobs.catalogue.entries import Entry as Known
 from jobs.catalogue.reading import entries
 from jobs.causes import CAUSES
+from jobs.model import InputsBase
 from jobs.outcomes import ROWS
 from jobs.report.results import RESULT_KEYS
+from jobs.rollouts.fields import duration_text, percent_text
+from jobs.rollouts.manifest import Manifest
 from jobs.states import TRANSITIONS, JobState
 from worker.cli.catalogue import COMMANDS, EXIT_CODES, Entry
 
@@ -171,6 +179,61 @@ def _error_row(entry: Known, language: Language) -> Sequence[str]:
     )
 
 
+def manifest_fields() -> str:
+    """Every field of a manifest, by its path; a list's items are one level down."""
+    return _table(("Field", "Takes", "Default", "Meaning"), _fields_of(Manifest, ""))
+
+
+def _fields_of(model: type[BaseModel], prefix: str) -> Iterable[Sequence[str]]:
+    schema = model.model_json_schema()
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        path = f"{prefix}{key}"
+        takes, inner = _takes(schema["properties"][key]), _model_in(field.annotation)
+        yield (f"`{path}`", takes, _default(field), field.description or "")
+        if inner is not None and not path.endswith("exclude"):  # the same as include
+            listed = "[]" if takes.startswith("list") else ""
+            yield from _fields_of(inner, f"{path}{listed}.")
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(one) for one in get_args(annotation))
+    return next((one for one in found if one is not None), None)
+
+
+def _takes(schema: dict[str, Any]) -> str:
+    """Return what a field takes, in a word or two."""
+    if "anyOf" in schema:
+        kinds = [_takes(one) for one in schema["anyOf"] if one.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if str(schema.get("$ref", "")).endswith("InputsBase"):
+        return " ".join(f"`{base}`" for base in InputsBase)
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`".replace('"', "")
+    if "enum" in schema:
+        return " ".join(f"`{one}`" for one in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_takes(schema['items'])}"
+    words = {"string": "text", "integer": "number", "number": "number", "boolean": "true or false"}
+    return words.get(schema.get("type", ""), "fields")
+
+
+def _default(field: FieldInfo) -> str:
+    """Return the default as a manifest writes it; empty for none."""
+    if field.is_required():
+        return "preset's" if "preset" in (field.description or "") else "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or isinstance(value, BaseModel) or value in ([], {}):
+        return ""
+    if isinstance(value, Fraction):
+        return f"`{percent_text(value)}`"
+    if isinstance(value, float) and "duration_text" in repr(field.metadata):
+        return f"`{duration_text(value)}`"
+    return f"`{json.dumps(value)}`".replace('"', "")
+
+
 PARTS: Final = MappingProxyType[str, Callable[[], str]](
     {
         "decision-table": decision_table,
@@ -184,6 +247,7 @@ PARTS: Final = MappingProxyType[str, Callable[[], str]](
         "exit-codes": exit_table,
         "log-events": event_table,
         "result-keys": result_keys,
+        "manifest-fields": manifest_fields,
     }
 )
 
