@@ -12,7 +12,7 @@ from jobs.inputs import merged
 from jobs.model import Inputs, InputsBase
 from jobs.rollouts.observed import Observed
 from jobs.rollouts.shape import Plugin
-from jobs.rollouts.versions import Order, direction, is_exact
+from jobs.rollouts.versions import CONSISTENT, Order, direction, is_exact
 from jobs.sightings import Sighting, sighting
 
 NEVER_DOWN: Final = frozenset({"volcano"})
@@ -196,8 +196,9 @@ def _not_offered(plugin: Plugin, pool: Observed) -> str:
         return f"no version of {plugin.name} is offered for this pool"
     more = ", …" if len(found) > VERSIONS_SHOWN else ""
     listed = f"{', '.join(found[:VERSIONS_SHOWN])}{more}"
-    what = "no version that all pools have" if plugin.version == "consistent" else plugin.version
-    return f"{what} is not offered for this pool (offered: {listed})"
+    if plugin.version == CONSISTENT:
+        return f"no version is offered for every pool (offered for this one: {listed})"
+    return f"{plugin.version} is not offered for this pool (offered: {listed})"
 
 
 def _blocked(why: str) -> Decision:

@@ -234,6 +234,10 @@ def _is_title(text: str) -> bool:
     return is_name(text) and len(text) <= 63
 
 
+def _is_beside(text: str) -> bool:
+    return _is_line(text) and not text.startswith(("/", "~")) and ".." not in text.split("/")
+
+
 def _is_line(text: str) -> bool:
     return 0 < len(text) <= 300 and text.isprintable()
 
@@ -279,6 +283,14 @@ LabelKey = Annotated[
     str, _named("label", lambda text: bool(_LABEL.fullmatch(text)), "1 to 128 characters")
 ]
 Line = Annotated[str, _named("single line", _is_line, "1 to 300 characters in one line")]
+FileBeside = Annotated[
+    str,
+    _named(
+        "file beside the manifest",
+        _is_beside,
+        "a relative path without '..': what is wrong in a file is quoted, so none from elsewhere",
+    ),
+]
 SecretPlace = Annotated[
     str,
     _named(

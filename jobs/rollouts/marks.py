@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 _WIDTH: Final = 84
 """Columns of a quoted line; with number and margin it stays below 100."""
 
-_INPUTS: Final = re.compile(r"""^(?P<head>.*?["']?\binputs\b["']?\s*:)""")
+_INPUTS: Final = re.compile(r"""^(?P<head>.*?["']?\binputs\b["']?\s*(?::|$))""")
 _ENTRIES: Final = re.compile(r"^[ -]*")
 _HIDDEN: Final = " (not shown: inputs may hold secrets)"
 
@@ -100,11 +100,12 @@ def _without_inputs(lines: Sequence[str], last: int) -> list[str]:
     """Return the first *last* lines with everything that stands under ``inputs`` hidden.
 
     What is hidden is judged by the indentation alone, because a text that is no YAML is
-    shown too.  In a text that begins like JSON indentation says nothing, so all that
-    follows is hidden.
+    shown too.  In a text that begins like JSON, or writes keys with a question mark,
+    indentation says nothing, so all that follows is hidden.
     """
     shown: list[str] = []
     flow = next((line for line in lines if line.strip()), "").lstrip().startswith("{")
+    flow = flow or any(_ENTRIES.sub("", line).startswith("?") for line in lines)
     within: int | None = None
     for line in lines[:last]:
         indent = _indent(line)

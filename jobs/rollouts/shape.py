@@ -11,6 +11,7 @@ from jobs.model import InputsBase
 from jobs.requests import quoted
 from jobs.rollouts.fields import (
     Closed,
+    FileBeside,
     LabelKey,
     Line,
     PluginName,
@@ -132,7 +133,7 @@ class Selector(Closed):
 class Targets(Closed):
     """Which pools are meant; without `include` and `file` all that discovery finds."""
 
-    file: Line | None = None
+    file: FileBeside | None = None
     """A fleet file (YAML, CSV or JSON lines) that lists the pools; beside the manifest."""
 
     include: Annotated[list[Selector], Field(max_length=MAX_SELECTORS)] = Field(

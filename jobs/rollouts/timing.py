@@ -11,6 +11,7 @@ from jobs.rollouts.fields import (
     Closed,
     CronLine,
     Duration,
+    FileBeside,
     Line,
     LocalTime,
     Recurrence,
@@ -185,7 +186,7 @@ class Freeze(Closed):
     reason: Line | None = None
     """What is told to whoever waits."""
 
-    ics: Line | None = None
+    ics: FileBeside | None = None
     """A calendar file instead; beside the manifest."""
 
     @model_validator(mode="after")

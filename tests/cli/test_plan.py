@@ -250,7 +250,7 @@ def test_two_thousand_pools_are_planned(cli: Cli, start: Start) -> None:
     body = plan(cli, "-o", "json").document
 
     assert body["included"] == 2_000
-    assert len(calls(cloud)) <= 1 + 20 + 2 * 2_000
+    assert len(calls(cloud)) <= 1 + 21 + 2 * 2_000
 
 
 def test_markdown_is_for_a_pull_request(cli: Cli, start: Start) -> None:

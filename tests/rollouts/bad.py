@@ -69,6 +69,13 @@ CHANGES: dict[str, tuple[str, str, str, str]] = {
     "selector-empty": ("- regions: [cn-north-4]", "- {}", "MAN-08", "13:9"),
     "selector-text": ("- regions: [cn-north-4]", "- cn-north-4", "MAN-06", "13:9"),
     "include-mapping": ("      - regions: [", "        regions: [", "MAN-06", "13:9"),
+    "file-elsewhere": (
+        "    include:\n",
+        "    file: /etc/passwd\n    include:\n",
+        "MAN-06",
+        "12:11",
+    ),
+    "file-above": ("    include:\n", "    file: a/../../b\n    include:\n", "MAN-06", "12:11"),
     "if-absent": ("    include:\n", "    ifAbsent: maybe\n    include:\n", "MAN-06", "12:15"),
     "waves-empty": ("  targets:", "  preset: slow\n  targets:", "MAN-06", "11:11"),
     "pick-nothing": ("{count: 2}", "{}", "MAN-08", "16:13"),

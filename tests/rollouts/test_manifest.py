@@ -157,6 +157,29 @@ def test_values_inside_inputs_are_shown_by_no_message() -> None:
         assert secret not in shown or broken.startswith("base"), broken
 
 
+def test_a_quoted_line_never_shows_what_stands_under_inputs() -> None:
+    """However the file is laid out: in blocks, in one line, as JSON, with question marks."""
+    secret = "s3cr3t-value"
+    block = SMALL.replace(
+        '{name: volcano, version: "1.15.8"}',
+        f"\n    inputs:\n      merge:\n        x: {secret}\n    vrsion: 1\n    name: volcano",
+    )
+    flow = SMALL.replace(
+        "volcano,", f"volcano, inputs: {{\n    merge: {{x: {secret}}}}}, vrsion: 1,"
+    )
+    asked = SMALL.replace(
+        '{name: volcano, version: "1.15.8"}',
+        f"\n    ? inputs\n    : {{merge: {{x: {secret}}}}}\n    vrsion: 1\n    name: volcano",
+    )
+    as_json = f'{{"spec": {{"plugin": {{"inputs": {{\n"x": "{secret}",\n"y": 1}}, "vrsion": 1}}}}}}'
+
+    for text in (block, flow, asked, as_json):
+        with pytest.raises(ManifestError) as caught:
+            read_manifest(text.encode(), "r.yaml")
+        assert "vrsion" in str(caught.value)
+        assert secret not in str(caught.value), text
+
+
 def test_inputs_are_in_no_repr() -> None:
     """A manifest in a log line or a traceback tells no input."""
     manifest = a_manifest(plugin={"inputs": {"merge": {"token": "s3cr3t-value"}}})

@@ -103,6 +103,10 @@ async def _plan(choices: Choices, wanted: Wanted) -> int:
     listed = _fleet_file(manifest, wanted.file)
     async with outlook(choices) as look:
         places = await _places(look, manifest, listed)
+        if console.live:
+            console.say(
+                f"Reading the fleet, at most {look.settings.cloud.rate:g} requests a second"
+            )
         sight = await observe(look.cloud, manifest, places, listed)
         rate = look.settings.cloud.rate
     insist(sight.fleet)
