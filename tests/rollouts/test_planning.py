@@ -70,6 +70,18 @@ def test_another_fleet_gives_another_digest(more: dict[str, Any]) -> None:
     assert planned([a_pool(1), a_pool(2)]).digest != planned([a_pool(1), a_pool(2, **more)]).digest
 
 
+def test_a_secret_that_was_changed_gives_another_digest() -> None:
+    """Its texts are masked in both plans; the digest of what is installed tells them apart."""
+    one, two = (
+        planned([a_pool(inputs={"dbPassword": word})], plugin={"inputs": {"base": "empty"}})
+        for word in ("first-word", "second-word")
+    )
+
+    assert one.rows[0].inputs == two.rows[0].inputs
+    assert one.rows[0].after_sha256 == two.rows[0].after_sha256
+    assert one.digest != two.digest
+
+
 def test_a_plan_file_is_read_back_and_a_changed_one_refused() -> None:
     """A plan is immutable: one letter makes it another."""
     plan = planned(fleet())
