@@ -1,18 +1,36 @@
-"""The command line: `python -m benchmarks [quick]`."""
+"""The command line: `python -m benchmarks [quick|store|pages]`; without a word the whole run."""
 
 import argparse
 import sys
 
-from benchmarks import quick
+from benchmarks import figures, full, plot, quick, report
+
+
+def write_pages() -> None:
+    """Write every page and plot that is made from the figures."""
+    results = figures.load()
+    folder = figures.FOLDER
+    (folder / "RESULTS.md").write_text(report.page(results))
+    (folder / "cpu.svg").write_text(plot.cpu(results))
+    (folder / "parts.svg").write_text(plot.parts(results))
 
 
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    commands = parser.add_subparsers(dest="command", required=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    full.add_arguments(commands.add_parser("full", help="rounds of everybody, the default"))
     quick.add_arguments(commands.add_parser("quick", help="one figure in half a minute"))
-    asked = parser.parse_args(sys.argv[1:] or ["quick"])
-    quick.main(asked)
+    commands.add_parser("pages", help="write the pages anew from results.json")
+    asked = parser.parse_args(sys.argv[1:] or ["full"])
+    if asked.command == "quick":
+        quick.main(asked)
+        return
+    if asked.command == "full":
+        full.measure(asked).save()
+    write_pages()
+    if asked.command == "full":
+        print((figures.FOLDER / "RESULTS.md").read_text())
 
 
 if __name__ == "__main__":

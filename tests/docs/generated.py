@@ -17,6 +17,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from benchmarks import figures, report
 from config.describing import settings_reference
 from config.events import EVENTS
 from jobs.catalogue.entries import RETRY_WORDS, Family, Language
@@ -248,6 +249,7 @@ PARTS: Final = MappingProxyType[str, Callable[[], str]](
         "log-events": event_table,
         "result-keys": result_keys,
         "manifest-fields": manifest_fields,
+        "speed": lambda: report.readme(figures.load()),
     }
 )
 
@@ -259,7 +261,7 @@ def rewritten(text: str) -> str:
 
 def main() -> None:
     """Rewrite the documentation in place."""
-    for path in sorted(DOCS.glob("*.md")):
+    for path in sorted([*DOCS.glob("*.md"), DOCS.parent / "README.md"]):
         path.write_text(rewritten(path.read_text()))
 
 
