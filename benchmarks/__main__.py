@@ -4,6 +4,8 @@ import argparse
 import sys
 
 from benchmarks import figures, full, plot, quick, report
+from benchmarks.storing import pages
+from benchmarks.storing import run as store
 
 
 def write_pages() -> None:
@@ -13,6 +15,8 @@ def write_pages() -> None:
     (folder / "RESULTS.md").write_text(report.page(results))
     (folder / "cpu.svg").write_text(plot.cpu(results))
     (folder / "parts.svg").write_text(plot.parts(results))
+    if pages.FIGURES.exists():
+        pages.PAGE.write_text(pages.page(pages.load()))
 
 
 def main() -> None:
@@ -21,10 +25,14 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     full.add_arguments(commands.add_parser("full", help="rounds of everybody, the default"))
     quick.add_arguments(commands.add_parser("quick", help="one figure in half a minute"))
+    store.add_arguments(commands.add_parser("store", help="the store, up to a million jobs"))
     commands.add_parser("pages", help="write the pages anew from results.json")
     asked = parser.parse_args(sys.argv[1:] or ["full"])
     if asked.command == "quick":
         quick.main(asked)
+        return
+    if asked.command == "store":
+        store.main(asked)
         return
     if asked.command == "full":
         full.measure(asked).save()

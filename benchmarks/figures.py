@@ -78,7 +78,7 @@ class Results:
 
     def save(self, path: Path = RESULTS) -> None:
         """Write them down."""
-        path.write_text(json.dumps(_short(asdict(self)), indent=1) + "\n")
+        path.write_text(json.dumps(short(asdict(self)), indent=1) + "\n")
 
 
 def load(path: Path = RESULTS) -> Results:
@@ -99,10 +99,10 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return " / ".join(f"{one:.{digits}f}" for one in three)
 
 
-def _short(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def short(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """Return the value with its numbers cut to what was measured."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
-        return {key: _short(one) for key, one in value.items()}
-    return [_short(one) for one in value] if isinstance(value, list) else value
+        return {key: short(one) for key, one in value.items()}
+    return [short(one) for one in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,12 @@ def cores() -> tuple[set[int], set[int]]:
     return {mine[-1]}, set(mine[:-1]) or {mine[-1]}
 
 
-def _on(where: set[int]) -> Callable[[], None]:
-    return lambda: os.sched_setaffinity(0, where)
+_MEASURED: Final = cores()[0]  # taken before `stay_aside`
+
+
+def on_measured_core() -> None:
+    """Move this process to the measured core; for ``preexec_fn``."""
+    os.sched_setaffinity(0, _MEASURED)
 
 
 def peak_mb() -> float:
@@ -58,7 +62,6 @@ def measured(python: str, *arguments: str, env: Mapping[str, str] | None = None)
     Raises:
         MeasurementError: If it failed or printed none.
     """
-    where = _MEASURED
     done = subprocess.run(
         [python, "-m", *arguments],
         check=False,
@@ -66,7 +69,7 @@ def measured(python: str, *arguments: str, env: Mapping[str, str] | None = None)
         text=True,
         cwd=ROOT,
         env={**os.environ, **(env or {})},
-        preexec_fn=_on(where),
+        preexec_fn=on_measured_core,
         timeout=900,
     )
     lines = done.stdout.strip().splitlines()
@@ -74,9 +77,6 @@ def measured(python: str, *arguments: str, env: Mapping[str, str] | None = None)
         raise MeasurementError(f"{' '.join(arguments)}: {done.stderr.strip()[-2000:]}")
     told: Figures = json.loads(lines[-1])
     return told
-
-
-_MEASURED: Final = cores()[0]  # taken before `stay_aside`
 
 
 def _stat(pid: int) -> tuple[int, float] | None:
