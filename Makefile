@@ -31,6 +31,7 @@ format: $(VENV)/.ready-dev ## rewrite the code in the house's format
 
 bench: $(BENCH)/.ready ## measure, against a bare aiohttp loop and six other queues in the same run
 	$(BENCH)/bin/python -m benchmarks
+	$(BENCH)/bin/python -m tests.docs.generated
 
 bench-store: $(BENCH)/.ready ## measure the store alone with up to a million jobs
 	$(BENCH)/bin/python -m benchmarks store

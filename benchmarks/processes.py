@@ -70,7 +70,7 @@ def measured(python: str, *arguments: str, env: Mapping[str, str] | None = None)
         cwd=ROOT,
         env={**os.environ, **(env or {})},
         preexec_fn=on_measured_core,
-        timeout=900,
+        timeout=1800,
     )
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:

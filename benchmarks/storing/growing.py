@@ -20,7 +20,7 @@ from benchmarks.storing.subjects import SUBJECTS, Subject
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 BATCH: Final = 1_000
 CLAIM: Final = 500
-CLAIMS: Final = 60
+CLAIMS: Final = 40
 CARRIED: Final = 2_000
 """Jobs that are carried to the end at each size; no more than half of them."""
 

@@ -55,7 +55,8 @@ async def test_the_walk_is_read_send_and_two_looks(url: str, tmp_path: anyio.Pat
 
     told = await work_off(asked, JOBS)
 
-    assert told["calls"] == JOBS * len(WALK.pattern)
+    # A machine so busy that the first look comes late needs no second one.
+    assert JOBS * (len(WALK.pattern) - 1) <= told["calls"] <= JOBS * len(WALK.pattern)
     async with opened_store(asked.store) as store:
         ended = [job.state async for job in store.jobs(JobFilter())]
     assert ended == [JobState.SUCCEEDED] * JOBS
