@@ -15,6 +15,7 @@ PostgreSQL databases are looked at before another test gets them, and at the end
 """
 
 import base64
+import mmap
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -40,9 +41,6 @@ STORED_INPUTS: Final = frozenset(
 GIVEN_BACK: Final = ("rejects",)
 """Names of files in which a person gets rejected lines back as they were given."""
 
-LARGEST: Final = 64 * 1024 * 1024
-"""Bytes; larger files are made by benchmarks, not by tests."""
-
 SQLITE: Final = b"SQLite format 3\x00"
 
 
@@ -61,7 +59,7 @@ def _pattern(secrets: tuple[str, ...]) -> re.Pattern[bytes]:
     return re.compile("|".join(texts).encode())
 
 
-def leak_in(text: str | bytes, *, inputs_too: bool = True) -> str | None:
+def leak_in(text: str | bytes | mmap.mmap, *, inputs_too: bool = True) -> str | None:
     """Return the surroundings of the first planted secret in *text*, None when there is none."""
     secrets = (CREDENTIAL_MARK, *sorted(watched))
     if inputs_too:
@@ -89,18 +87,20 @@ def leaks_in_folder(folder: Path, given: Iterable[Path] = ()) -> list[str]:
 
 def _leaks_in_file(path: Path) -> list[str]:
     try:
-        if path.stat().st_size > LARGEST:
-            return [f"{path}: too large to be looked at"]
-        content = path.read_bytes()
-    except OSError:
+        if path.stat().st_size == 0:
+            return []
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            leak = leak_in(text)
+            is_database = text[: len(SQLITE)] == SQLITE
+    except (OSError, ValueError):  # gone, not readable, or nothing that can be mapped
         return []
-    if leak_in(content) is None:
+    if leak is None:
         return []
-    if content.startswith(SQLITE):
+    if is_database:
         return leaks_in_sqlite(path)
     if path.name.endswith(("-wal", "-shm")):
         return []  # part of the database beside it, which is read with it
-    return [f"{path}: {leak_in(content)}"]
+    return [f"{path}: {leak}"]
 
 
 def leaks_in_sqlite(path: Path) -> list[str]:
@@ -113,7 +113,7 @@ def leaks_in_sqlite(path: Path) -> list[str]:
         return [f"{path}: {leak}"] if leak else []
 
 
-Table = tuple[str, list[str], list[tuple[Any, ...]]]
+Table = tuple[str, list[str], Iterable[tuple[Any, ...]]]
 
 
 def _tables_of(database: sqlite3.Connection) -> Iterator[Table]:
@@ -123,7 +123,7 @@ def _tables_of(database: sqlite3.Connection) -> Iterator[Table]:
         name = raw.decode()
         rows = database.execute(f'SELECT * FROM "{name}"')
         columns = [one[0] for one in rows.description]
-        yield name, columns, rows.fetchall()
+        yield name, columns, rows
 
 
 def _leaks_in_tables(store: str, tables: Iterable[Table]) -> Iterator[str]:
