@@ -81,6 +81,18 @@ class JobEvent(StrEnum):
     SKIPPED = "skipped"
 
 
+class HistoryNote(StrEnum):
+    """What a history tells beside the moves: nothing here changes a state."""
+
+    CREATED = "created"  # accepted and on disk
+    SEEN = "seen"  # its worker looked, and saved where it stands
+    CANCEL_ASKED = "cancel-asked"  # its worker stops it before it sends
+
+
+HISTORY_WORDS: Final = (*HistoryNote, *JobEvent)
+"""Every word that may stand in a history; no word is in both."""
+
+
 _S = JobState
 _E = JobEvent
 

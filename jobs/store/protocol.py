@@ -5,14 +5,16 @@ or not at all, also when the caller is cancelled while it waits; when it has ret
 it wrote survives kill -9 and power loss.  A method that changes a job under a lease writes
 nothing when the lease no longer holds.
 
-Split by consumer: intake, worker, limiter and operator each see only what they need.  Each
+Split by consumer: intake, worker, limiter, reader of events and operator each see only what
+they need.  Each
 promise below has a test in `tests/contract`, run against every engine.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
@@ -97,6 +99,36 @@ class Event:
     event: str
     state: JobState
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class EventCursor:
+    """How far a reader of all events has come; the first cursor is before everything.
+
+    The numbers mean something to one store alone.  As text, ``xid-seq``, a reader keeps it
+    wherever it likes; each reader has its own, so a slow one holds nobody up.
+    """
+
+    xid: int = 0
+    seq: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.xid}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the cursor that ``str`` wrote.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        match = _CURSOR.fullmatch(text)
+        if match is None:
+            raise ValueError("a cursor is two numbers, such as 0-4711")
+        return cls(xid=int(match[1]), seq=int(match[2]))
+
+
+_CURSOR: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +305,29 @@ class LimitStore(Protocol):
         ...
 
 
+class EventStore(Protocol):
+    """The history of all jobs in one row: the outbox that webhooks and sinks read."""
+
+    async def events_after(
+        self, cursor: EventCursor, *, limit: int = 1_000
+    ) -> tuple[Sequence[Event], EventCursor]:
+        """Return the next events of all jobs, up to *limit*, and the cursor after them.
+
+        Events of one job come in their order.  Nothing ever appears before a cursor that was
+        returned, however transactions overlap: what would is withheld until it cannot any more.
+        No event means that there is none yet.
+        """
+        ...
+
+    async def event_cursor(self, *, since_us: int | None = None) -> EventCursor:
+        """Return the cursor before the first event of *since_us* or later; None: after all.
+
+        A store's clock may have been set back, so single events around that instant may be
+        missing or too old; a cursor is exact, an instant is not.
+        """
+        ...
+
+
 class OperatorStore(Protocol):
     """What commands and pages ask."""
 
@@ -329,7 +384,7 @@ class OperatorStore(Protocol):
         ...
 
 
-class Store(IntakeStore, WorkStore, LimitStore, OperatorStore, Protocol):
+class Store(IntakeStore, WorkStore, LimitStore, EventStore, OperatorStore, Protocol):
     """All of it; what an engine provides."""
 
     async def close(self) -> None:

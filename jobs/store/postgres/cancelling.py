@@ -4,7 +4,7 @@ from typing import Final
 
 from jobs.errors import NothingMatchedError
 from jobs.model import Job, JobId, job_name
-from jobs.states import JobEvent, JobState, next_state
+from jobs.states import HistoryNote, JobEvent, JobState, next_state
 from jobs.store.postgres.pools import free, lock_pools_of
 from jobs.store.postgres.reading import job as job_of
 from jobs.store.postgres.transaction import Transaction
@@ -45,7 +45,7 @@ async def cancel(transaction: Transaction, job: JobId, by: str) -> Job:
         await free(transaction, [(pool, job)])
     elif state is JobState.CHECKING and not asked:
         await wire.rows(_ASK, job)
-        transaction.happened(job, project, "cancel-asked", state, data)
+        transaction.happened(job, project, HistoryNote.CANCEL_ASKED, state, data)
     now = await job_of(wire, job)
     assert now is not None
     return now

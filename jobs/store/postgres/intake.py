@@ -15,7 +15,7 @@ from typing import Any, Final, final
 
 from jobs.errors import BadRequestError
 from jobs.model import JobId, JobRequest
-from jobs.states import JobState, WaitReason
+from jobs.states import HistoryNote, JobState, WaitReason
 from jobs.store.postgres import lines, rows
 from jobs.store.postgres.pools import BEHIND, READY, set_heads
 from jobs.store.postgres.transaction import Transaction, columns
@@ -326,7 +326,7 @@ class _Intake:
         self._jobs.append((*stands, pool.project, pool.id, spec, transaction.now_us, *one.cells))
         pool.naturals.setdefault(one.natural_key, number)
         transaction.moved(None, where)
-        transaction.happened(number, pool.project, "created", _STATE_AT[where])
+        transaction.happened(number, pool.project, HistoryNote.CREATED, _STATE_AT[where])
 
     async def _write(self) -> None:
         fresh = [

@@ -1,7 +1,6 @@
 """What commands and pages ask."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from jobs.model import Job, JobId, Target, WorkerId
@@ -68,23 +67,6 @@ SELECT profile, jobs::bigint FROM named
 """
 _LATER: Final = REASON_CODES[WaitReason.NOT_BEFORE]
 
-# Only what lies below the oldest transaction that still runs: nothing can appear there any more.
-_EVENTS_AFTER: Final = """
-SELECT seq, at_us, job, event, state, data, xid::text::bigint
-  FROM plugwave.events
- WHERE (xid, seq) > ($1::text::xid8, $2::bigint)
-   AND xid < pg_snapshot_xmin(pg_current_snapshot())
- ORDER BY xid, seq LIMIT $3
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class EventCursor:
-    """How far a reader of all events has come; the first cursor is before everything."""
-
-    xid: int = 0
-    seq: int = 0
-
 
 async def job(wire: Wire, wanted: JobId) -> Job | None:
     """See `OperatorStore.job`."""
@@ -116,16 +98,6 @@ async def history(wire: Wire, wanted: JobId) -> Sequence[Event]:
     """See `OperatorStore.history`."""
     found = await wire.rows(f"{rows.EVENTS} WHERE job = $1 ORDER BY seq", wanted)
     return [rows.event(row) for row in found]
-
-
-async def events_after(
-    wire: Wire, cursor: EventCursor, limit: int
-) -> tuple[Sequence[Event], EventCursor]:
-    """Return the events after *cursor* in an order that is final, and the new cursor."""
-    found = await wire.rows(_EVENTS_AFTER, str(cursor.xid), cursor.seq, limit)
-    if found:
-        cursor = EventCursor(xid=found[-1][6], seq=found[-1][0])
-    return [rows.event(row) for row in found], cursor
 
 
 async def pool_jobs(wire: Wire, target: Target) -> Sequence[Job]:

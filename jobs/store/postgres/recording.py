@@ -12,7 +12,15 @@ from typing import Any, Final
 
 from jobs.errors import LeaseLostError
 from jobs.model import Job, Lease, Progress, job_name
-from jobs.states import FINAL_STATES, TRANSITIONS, JobEvent, JobState, WaitReason, next_state
+from jobs.states import (
+    FINAL_STATES,
+    TRANSITIONS,
+    HistoryNote,
+    JobEvent,
+    JobState,
+    WaitReason,
+    next_state,
+)
 from jobs.store.postgres import lines, rows
 from jobs.store.postgres.pools import free, lock_pools_of
 from jobs.store.postgres.transaction import Held, Transaction, columns
@@ -237,7 +245,7 @@ def _told_of(transaction: Transaction, move: _Move, *, cancel_asked: bool) -> Jo
     call, held = move.call, move.held
     job, memory = call.lease.job, transaction.memory.held
     if isinstance(call, Note):
-        transaction.happened(job, held.project, "seen", held.state, move.told)
+        transaction.happened(job, held.project, HistoryNote.SEEN, held.state, move.told)
     else:
         place = (STATE_CODES[move.new], REASON_CODES[move.reason])
         transaction.moved((STATE_CODES[held.state], 0), place)

@@ -28,6 +28,7 @@ from jobs.store.postgres import (
     claiming,
     intake,
     migrating,
+    outbox,
     reading,
     workers,
 )
@@ -37,7 +38,6 @@ from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.judging import Judge
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
-from jobs.store.postgres.reading import EventCursor
 from jobs.store.postgres.recording import Call, Note, record
 from jobs.store.postgres.transaction import NOW, SLOTS, Memory, Transaction
 from jobs.store.postgres.transactions import Transactions
@@ -46,6 +46,7 @@ from jobs.store.protocol import (
     Change,
     Enqueued,
     Event,
+    EventCursor,
     Finding,
     IntakePosition,
     JobFilter,
@@ -266,6 +267,18 @@ class PostgresStore:
         """See `LimitStore.update_buckets`."""
         return await self._write(lambda transaction: buckets.update(transaction, keys, change))
 
+    # Events.
+
+    async def events_after(
+        self, cursor: EventCursor, *, limit: int = 1_000
+    ) -> tuple[Sequence[Event], EventCursor]:
+        """See `EventStore.events_after`: withheld while an older transaction still runs."""
+        return await self._read(partial(outbox.after, cursor=cursor, limit=limit))
+
+    async def event_cursor(self, *, since_us: int | None = None) -> EventCursor:
+        """See `EventStore.event_cursor`."""
+        return await self._read(partial(outbox.cursor_at, since_us=since_us))
+
     # Operator.
 
     async def job(self, job: JobId) -> Job | None:
@@ -286,16 +299,6 @@ class PostgresStore:
     async def history(self, job: JobId) -> Sequence[Event]:
         """See `OperatorStore.history`."""
         return await self._read(partial(reading.history, wanted=job))
-
-    async def events_after(
-        self, cursor: EventCursor, *, limit: int = 1_000
-    ) -> tuple[Sequence[Event], EventCursor]:
-        """Return the next events of all jobs and the cursor after them.
-
-        Nothing ever appears before a cursor that was returned, however transactions overlap;
-        an event is withheld while one that began before its own still runs.
-        """
-        return await self._read(partial(reading.events_after, cursor=cursor, limit=limit))
 
     async def pool_jobs(self, target: Target) -> Sequence[Job]:
         """See `OperatorStore.pool_jobs`."""

@@ -12,7 +12,7 @@ from typing import Any, Final, final
 
 from jobs.errors import BadRequestError
 from jobs.model import JobId, JobRequest, PluginWish
-from jobs.states import JobState, WaitReason
+from jobs.states import HistoryNote, JobState, WaitReason
 from jobs.store.protocol import Enqueued, IntakePosition, Verdict
 from jobs.store.schema import REASON_CODES, STATE_CODES, pack_digest, wish_text
 from jobs.store.sqlite import rows
@@ -142,7 +142,7 @@ class _Intake:
         self._jobs.append((*where, transaction.now_us, *rows.request_cells(request)))
         self._natural.setdefault((pool.id, request.natural_key), number)
         transaction.moved(None, place)
-        transaction.happened(number, "created", _STATE_AT[place])
+        transaction.happened(number, HistoryNote.CREATED, _STATE_AT[place])
 
     def _pool(self, request: JobRequest) -> _Pool:
         key = request.target.pool

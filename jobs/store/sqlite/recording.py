@@ -5,7 +5,15 @@ from typing import Any, Final
 
 from jobs.errors import LeaseLostError, NothingMatchedError
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, WorkerId, job_name
-from jobs.states import FINAL_STATES, HELD_STATES, JobEvent, JobState, WaitReason, next_state
+from jobs.states import (
+    FINAL_STATES,
+    HELD_STATES,
+    HistoryNote,
+    JobEvent,
+    JobState,
+    WaitReason,
+    next_state,
+)
 from jobs.store.protocol import Change
 from jobs.store.schema import (
     POOL_KEEPING,
@@ -193,7 +201,7 @@ def note(
     if row is None:
         raise _lease_lost(lease)
     state = STATES[row[0]]
-    transaction.happened(lease.job, "seen", state, json_text(data) if data else None)
+    transaction.happened(lease.job, HistoryNote.SEEN, state, json_text(data) if data else None)
 
 
 def let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
@@ -232,7 +240,7 @@ def cancel(transaction: Transaction, job: JobId, by: str) -> Job:
         transaction.happened(job, JobEvent.CANCELLED, new, data)
         free(transaction, pool, job)
     elif state is JobState.CHECKING and transaction.change(_ASK_TO_CANCEL, (job,)):
-        transaction.happened(job, "cancel-asked", state, data)
+        transaction.happened(job, HistoryNote.CANCEL_ASKED, state, data)
     now = job_of(transaction, job)
     assert now is not None
     return now

@@ -22,6 +22,7 @@ from jobs.store.protocol import (
     Change,
     Enqueued,
     Event,
+    EventCursor,
     Finding,
     IntakePosition,
     JobFilter,
@@ -30,7 +31,16 @@ from jobs.store.protocol import (
     WorkerInfo,
     WorkerRow,
 )
-from jobs.store.sqlite import buckets, checking, claiming, intake, reading, recording, workers
+from jobs.store.sqlite import (
+    buckets,
+    checking,
+    claiming,
+    intake,
+    outbox,
+    reading,
+    recording,
+    workers,
+)
 from jobs.store.sqlite.connection import (
     BUSY_S,
     check_library,
@@ -165,6 +175,18 @@ class SqliteStore:
     ) -> T:
         """See `LimitStore.update_buckets`."""
         return await self._write(lambda transaction: buckets.update(transaction, keys, change))
+
+    # Events.
+
+    async def events_after(
+        self, cursor: EventCursor, *, limit: int = 1_000
+    ) -> tuple[Sequence[Event], EventCursor]:
+        """See `EventStore.events_after`."""
+        return await self._reader.run(partial(outbox.after, cursor=cursor, limit=limit))
+
+    async def event_cursor(self, *, since_us: int | None = None) -> EventCursor:
+        """See `EventStore.event_cursor`."""
+        return await self._reader.run(partial(outbox.cursor_at, since_us=since_us))
 
     # Operator.
 
