@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.states import JobEvent, JobState, WaitReason
+from jobs.store.keeping import KeepingStore
 
 T = TypeVar("T")
 
@@ -154,6 +155,15 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number of `store stats`; *unit* is ``bytes``, ``s``, ``/s``, ``%`` or empty."""
+
+    name: str
+    value: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing `store check` found; *ok* False means a person must look."""
 
@@ -267,6 +277,13 @@ class WorkStore(Protocol):
         """Return the jobs that ended in this worker's hands after *seq*, in order."""
         ...
 
+    async def reported(self, worker: WorkerId, seq: int) -> None:
+        """Say that the lines of this worker's results up to *seq* are written.
+
+        Only such results may ever be removed.  Late or repeated calls take nothing back.
+        """
+        ...
+
     async def next_due_us(self) -> int | None:
         """Return the earliest ``run_at_us`` of a WAITING job that nobody holds; None when none."""
         ...
@@ -327,6 +344,10 @@ class EventStore(Protocol):
         """
         ...
 
+    def changed(self) -> bool:
+        """See `WorkStore.changed`."""
+        ...
+
 
 class OperatorStore(Protocol):
     """What commands and pages ask."""
@@ -335,8 +356,10 @@ class OperatorStore(Protocol):
         """Return one job."""
         ...
 
-    def jobs(self, matching: JobFilter, *, newest_first: bool = True) -> AsyncIterator[Job]:
-        """Yield the jobs that match, by id, in constant memory."""
+    def jobs(
+        self, matching: JobFilter, *, newest_first: bool = True, after: JobId | None = None
+    ) -> AsyncIterator[Job]:
+        """Yield the jobs that match, by id, in constant memory; those that follow *after*."""
         ...
 
     async def history(self, job: JobId) -> Sequence[Event]:
@@ -379,12 +402,16 @@ class OperatorStore(Protocol):
         """Return where and what the store is; cheap, whatever it holds."""
         ...
 
+    async def figures(self) -> Sequence[Figure]:
+        """Return how large, how old and how fast the store is; it may look for a second."""
+        ...
+
     async def check(self) -> Sequence[Finding]:
         """Look for damage: the file, live workers for held jobs, counters, pools, versions."""
         ...
 
 
-class Store(IntakeStore, WorkStore, LimitStore, EventStore, OperatorStore, Protocol):
+class Store(IntakeStore, WorkStore, LimitStore, KeepingStore, EventStore, OperatorStore, Protocol):
     """All of it; what an engine provides."""
 
     async def close(self) -> None:

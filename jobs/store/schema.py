@@ -14,10 +14,12 @@ from typing import Any, Final
 
 import orjson
 
+from jobs.clock import MICROSECONDS
 from jobs.errors import BadRequestError
 from jobs.model import InputsBase, PluginSeen, PluginWish, Progress
 from jobs.pacing import Bucket, Limit
 from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
+from jobs.store.protocol import Figure
 
 _STATES: Final = (
     JobState.WAITING,
@@ -66,6 +68,7 @@ POOL_KEEPING: Final = frozenset({WaitReason.BACKOFF, WaitReason.RATE_LIMIT, Wait
 """A job that waits for one of these holds its pool: it is in the middle of its work."""
 
 LAST_OPEN: Final = max(STATE_CODES[state] for state in OPEN_STATES)
+FIRST_FINAL: Final = LAST_OPEN + 1
 HELD_CODES: Final = frozenset(STATE_CODES[state] for state in HELD_STATES)
 
 assert all(STATE_CODES[state] > LAST_OPEN for state in FINAL_STATES)
@@ -195,3 +198,21 @@ def pack_digest(text: str) -> bytes | str:
 def unpack_digest(stored: bytes | str) -> str:
     """Return what `pack_digest` was given."""
     return stored if isinstance(stored, str) else stored.hex()
+
+
+LATELY_S: Final = 300.0
+LATELY_EVENTS: Final = 20_000
+"""What a rate is taken from: the events of the last minutes, and not more than so many."""
+
+
+def lately(
+    created: int, ended: int, events: int, first_us: int | None, *, now_us: int
+) -> list[Figure]:
+    """Return the present rates from what was counted over the last LATELY_EVENTS events."""
+    span_s = LATELY_S
+    if events >= LATELY_EVENTS and first_us is not None:
+        span_s = max((now_us - first_us) / MICROSECONDS, 0.001)
+    return [
+        Figure(name="created lately", value=round(created / span_s, 3), unit="/s"),
+        Figure(name="ended lately", value=round(ended / span_s, 3), unit="/s"),
+    ]

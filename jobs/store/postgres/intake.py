@@ -241,6 +241,8 @@ class _Intake:
                 continue
             one = self._wanted[place]
             mine = (self._wanted[first[key]].fingerprint, self._ids[first[key]])
+            if key not in known and mine[1] not in own:
+                raise AgainError  # it was there, and has expired meanwhile
             fingerprint, job = known.get(key, mine)
             verdict = Verdict.DUPLICATE if fingerprint == one.fingerprint else Verdict.CONFLICT
             answers[place] = Enqueued(verdict=verdict, job=JobId(job))

@@ -1,11 +1,17 @@
 """Bring the database to the present schema, step by numbered step.
 
-A step is a file ``migrations/NNNN_name.sql`` of this package.  All missing steps are one
-transaction under an advisory lock, so processes that start at once on an empty database are
-fine: one migrates, the others find it done.
+A step is a file ``migrations/NNNN_name.sql`` of this package.  Everything happens under an
+advisory lock, so processes that start at once on an empty database are fine: one migrates, the
+others find it done.
+
+An empty database is made in one transaction.  On one with a store, lines ``-- part`` split a
+step into transactions, so that workers that go on meanwhile never wait for more than one of
+them.  A part before the last of its step may run twice and says IF NOT EXISTS.
+
+A step only adds, as seen by the statements of the version before: its workers go on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -19,6 +25,9 @@ _PACKAGE: Final = "jobs.store.postgres"
 
 OLDEST_SERVER: Final = 140_000
 
+LONGEST_STEP_S: Final = 3600.0
+"""How long one transaction of a migration may take, on however large a store."""
+
 _LOCK: Final = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0);"
 _FIRST: Final = """
 CREATE SCHEMA IF NOT EXISTS plugwave;
@@ -28,6 +37,7 @@ CREATE TABLE IF NOT EXISTS plugwave.schema_version (
 );
 """
 _DONE: Final = "INSERT INTO plugwave.schema_version VALUES ({version}, {now});"
+_PART: Final = "-- part\n"
 # Asked of the tables: what a session remembers of names may be older than the lock it has got.
 _PRESENT: Final = """
 SELECT EXISTS (
@@ -51,18 +61,35 @@ def schema_version() -> int:
     return max(steps())
 
 
+def _transactions(after: int) -> Iterator[tuple[int, str]]:
+    """Yield what is to be run on a store at version *after*, with its step, in order."""
+    if after == 0:
+        yield schema_version(), "\n".join([_FIRST.strip(), *(_whole(n) for n in steps())])
+        return
+    for number, sql in steps().items():
+        if number > after:
+            *before, last = sql.split(_PART)
+            yield from ((number, part.strip()) for part in before)
+            yield number, f"{last.strip()}\n{_done(number)}"
+
+
+def _whole(number: int) -> str:
+    return f"{steps()[number].strip()}\n{_done(number)}"
+
+
+def _done(number: int) -> str:
+    return _DONE.format(version=number, now=NOW)
+
+
 def migrations_sql(after: int = 0) -> str:
     """Return everything that `migrate` would run on a database at version *after*.
 
-    For administrators who run it themselves, with psql, before the first worker starts.
+    For administrators who run it themselves, with psql.
     """
-    parts = ["BEGIN;", _LOCK]
-    if after == 0:
-        parts.append(_FIRST.strip())
-    for number, sql in steps().items():
-        if number > after:
-            parts += [sql.strip(), _DONE.format(version=number, now=NOW)]
-    return "\n".join([*parts, "COMMIT;", ""])
+    parts: list[str] = []
+    for _, sql in _transactions(after):
+        parts += ["BEGIN;", _LOCK, sql, "COMMIT;", ""]
+    return "\n".join(parts)
 
 
 async def stored_version(wire: Wire, place: str) -> int:
@@ -119,24 +146,39 @@ async def check_current(wire: Wire, place: str) -> None:
         )
 
 
-async def migrate(wire: Wire, place: str) -> None:
-    """Apply what is missing; harmless when nothing is.
+async def pending_sql(wire: Wire, place: str) -> str:
+    """Return what `migrate` would run now; empty when nothing is missing.
 
     Raises:
         StoreVersionError: If a newer program wrote it.
     """
-    if await stored_version(wire, place) == schema_version():
-        return
+    return migrations_sql(await stored_version(wire, place))
+
+
+async def migrate(wire: Wire, place: str) -> Sequence[int]:
+    """Apply what is missing, and return those steps; harmless when nothing is.
+
+    Raises:
+        StoreVersionError: If a newer program wrote it.
+    """
+    done: dict[int, None] = {}
+    while (first := await stored_version(wire, place)) < schema_version():
+        for number, sql in _transactions(first):
+            if await _apply(wire, place, number, sql, from_nothing=first == 0):
+                done[number] = None
+    return list(done)
+
+
+async def _apply(wire: Wire, place: str, number: int, sql: str, *, from_nothing: bool) -> bool:
+    """Run one transaction unless somebody else has got there; say whether it ran."""
     await wire.script(f"BEGIN; {_LOCK}")
     try:
         version = await stored_version(wire, place)  # again, now that nobody else can change it
-        if version == 0:
-            await wire.script(_FIRST)
-        for number, sql in steps().items():
-            if number > version:
-                await wire.script(sql)
-                await wire.script(_DONE.format(version=number, now=NOW))
+        missing = version == 0 if from_nothing else version < number
+        if missing:
+            await wire.script(sql, answer_s=LONGEST_STEP_S)
         await wire.script("COMMIT")
     finally:
         if not wire.is_usable() and wire.is_open():
             await wire.script("ROLLBACK")
+    return missing

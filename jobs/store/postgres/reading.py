@@ -36,6 +36,11 @@ SELECT {rows.COLUMNS}, x.seq, w.name
   {rows.JOINS}
  WHERE x.worker = $1 AND x.seq > $2 ORDER BY x.seq
 """  # noqa: S608 - made of constants only
+# The history of a job that was removed may be there for some days more.
+_HISTORY: Final = f"""
+{rows.EVENTS}
+ WHERE job = $1 AND EXISTS (SELECT FROM plugwave.jobs WHERE id = $1) ORDER BY seq
+"""
 NEXT_DUE: Final = """
 SELECT run_at_us FROM plugwave.jobs WHERE place = 2 ORDER BY run_at_us LIMIT 1
 """
@@ -96,7 +101,7 @@ async def page(
 
 async def history(wire: Wire, wanted: JobId) -> Sequence[Event]:
     """See `OperatorStore.history`."""
-    found = await wire.rows(f"{rows.EVENTS} WHERE job = $1 ORDER BY seq", wanted)
+    found = await wire.rows(_HISTORY, wanted)
     return [rows.event(row) for row in found]
 
 

@@ -8,8 +8,8 @@ The store's time is the database's.  Instants that a worker writes from its own 
 `PostgresStore.now_us` when it opens the store.
 """
 
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar, final
 
@@ -19,27 +19,30 @@ from jobs.clock import Clock, seconds_to_us
 from jobs.errors import BadRequestError, StoreError
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
+from jobs.retention import Retention
 from jobs.states import JobState, WaitReason
+from jobs.store.keeping import Pruned, Tidied
 from jobs.store.postgres import (
-    address,
     buckets,
     cancelling,
     checking,
     claiming,
     intake,
+    measuring,
     migrating,
     outbox,
+    pruning,
     reading,
     workers,
 )
-from jobs.store.postgres.connections import Connections, Patience
+from jobs.store.postgres.connections import Connections
 from jobs.store.postgres.grouping import Grouped
 from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.judging import Judge
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
 from jobs.store.postgres.recording import Call, Note, record
-from jobs.store.postgres.transaction import NOW, SLOTS, Memory, Transaction
+from jobs.store.postgres.transaction import NOW, Memory, Transaction
 from jobs.store.postgres.transactions import Transactions
 from jobs.store.postgres.troubles import TROUBLES, RefusedValuesError, store_error
 from jobs.store.protocol import (
@@ -47,6 +50,7 @@ from jobs.store.protocol import (
     Enqueued,
     Event,
     EventCursor,
+    Figure,
     Finding,
     IntakePosition,
     JobFilter,
@@ -59,9 +63,6 @@ from jobs.store.protocol import (
 T = TypeVar("T")
 C = TypeVar("C")
 V = TypeVar("V")
-
-MOST_CONNECTIONS: Final = 4
-"""For transactions and questions of one process; one more stands for hints and locks."""
 
 MOST_REQUESTS: Final = 5_000
 """Requests in one group of intake calls."""
@@ -241,6 +242,10 @@ class PostgresStore:
         """See `WorkStore.results_after`."""
         return await self._read(partial(reading.results_after, worker=worker, seq=seq))
 
+    async def reported(self, worker: WorkerId, seq: int) -> None:
+        """See `WorkStore.reported`."""
+        await self._write(partial(pruning.reported, worker=worker, seq=seq))
+
     async def next_due_us(self) -> int | None:
         """See `WorkStore.next_due_us`."""
         return await self._read(reading.next_due_us)
@@ -267,6 +272,40 @@ class PostgresStore:
         """See `LimitStore.update_buckets`."""
         return await self._write(lambda transaction: buckets.update(transaction, keys, change))
 
+    # Keeping.
+
+    async def take_turn(self, duty: str, *, every_s: float) -> bool:
+        """See `KeepingStore.take_turn`."""
+        return await self._write(partial(pruning.take_turn, duty=duty, every_s=every_s))
+
+    async def prune(
+        self,
+        retention: Retention,
+        *,
+        after: JobId | None = None,
+        unreported: bool = False,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """See `KeepingStore.prune`."""
+        after = after or JobId(0)
+        look = partial(pruning.look, fixed=self._fixed, after=after, unreported=unreported)
+        going, found = await self._read(partial(look, retention=retention))
+        if dry_run or not going:
+            return found
+        remove = partial(pruning.remove, going=going, retention=retention)
+        jobs, keys = await self._write(remove)
+        return replace(found, jobs=jobs, keys=keys)
+
+    async def tidy(self, retention: Retention) -> Tidied:
+        """See `KeepingStore.tidy`."""
+        tidied = await self._write(partial(pruning.tidy, retention=retention))
+        await self._write(pruning.keep_weeks_ahead)
+        return tidied
+
+    async def drop_history(self, retention: Retention) -> int:
+        """See `KeepingStore.drop_history`."""
+        return await self._write(partial(pruning.drop_weeks, retention=retention))
+
     # Events.
 
     async def events_after(
@@ -285,15 +324,17 @@ class PostgresStore:
         """See `OperatorStore.job`."""
         return await self._read(partial(reading.job, wanted=job))
 
-    async def jobs(self, matching: JobFilter, *, newest_first: bool = True) -> AsyncIterator[Job]:
+    async def jobs(
+        self, matching: JobFilter, *, newest_first: bool = True, after: JobId | None = None
+    ) -> AsyncIterator[Job]:
         """See `OperatorStore.jobs`."""
-        after: int | None = None
+        place: int | None = after
         while True:
-            page = partial(reading.page, matching=matching, newest_first=newest_first, after=after)
-            found, after = await self._read(page)
+            page = partial(reading.page, matching=matching, newest_first=newest_first, after=place)
+            found, place = await self._read(page)
             for job in found:
                 yield job
-            if after is None:
+            if place is None:
                 return
 
     async def history(self, job: JobId) -> Sequence[Event]:
@@ -335,6 +376,10 @@ class PostgresStore:
         place = self._connections.address.place
         return await self._read(partial(checking.facts, place=place))
 
+    async def figures(self) -> Sequence[Figure]:
+        """See `OperatorStore.figures`."""
+        return await self._read(partial(measuring.figures, fixed=self._fixed))
+
     async def check(self) -> Sequence[Finding]:
         """See `OperatorStore.check`."""
         return await self._read(partial(checking.check, fixed=self._fixed), snapshot=True)
@@ -347,43 +392,3 @@ class PostgresStore:
             await self._idle.wait()
         await self._presence.close()
         await self._connections.close()
-
-
-async def open_postgres(
-    dsn: str,
-    clock: Clock,
-    *,
-    migrate: bool = True,
-    patience: Patience | None = None,
-    rng: random.Random | None = None,
-    time: Clock | None = None,
-) -> PostgresStore:
-    """Open the store in the schema ``plugwave`` of a database.
-
-    Args:
-        dsn: ``postgresql://…`` as libpq knows it; ``pooler=1`` in its query says that a
-            transaction pooler stands between.
-        clock: What waiting in this process is measured with.
-        migrate: Make or upgrade the schema where that is needed; else it must be there.
-        patience: How long to wait for what.
-        rng: Spreads processes that connect anew, and their counters.
-        time: Tests only: the store's time instead of the database's.
-
-    Raises:
-        StoreError: Of the kind that fits, when the database cannot be used; it is not
-            waited for.
-    """
-    rng = rng or random.Random()  # noqa: S311 - spreads load, keeps no secret
-    where = address.parse(dsn)
-    patience = patience or Patience()
-    connections = Connections(where, clock, patience, rng, most=MOST_CONNECTIONS)
-    store = PostgresStore(
-        connections, Hints(clock, patience), Memory(rng.randrange(SLOTS)), fixed=time
-    )
-    try:
-        await store.begin(migrate=migrate)
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await store.close()
-        raise
-    return store

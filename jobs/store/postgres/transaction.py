@@ -132,6 +132,10 @@ class Transaction:
             self._counts[old] -= jobs
         self._counts[new] += jobs
 
+    def left(self, place: Place) -> None:
+        """Count a job that was removed."""
+        self._counts[place] -= 1
+
     def remember_projects(self, found: Mapping[str, int]) -> None:
         """Keep ids of projects for later transactions, once this one is committed."""
         self._projects.update(found)

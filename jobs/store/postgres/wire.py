@@ -59,9 +59,9 @@ class Wire:
         """Run one statement and return the first cell of its first row."""
         return await self._connection.fetchval(sql, *values)
 
-    async def script(self, sql: str) -> str:
-        """Run statements without values; return the tag of the last one."""
-        tag: str = await self._connection.execute(sql)
+    async def script(self, sql: str, *, answer_s: float | None = None) -> str:
+        """Run statements without values, for *answer_s* at most; return the last one's tag."""
+        tag: str = await self._connection.execute(sql, timeout=answer_s)
         return tag
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:

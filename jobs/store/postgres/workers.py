@@ -16,8 +16,8 @@ from jobs.store.schema import STATE_CODES, STATES, json_text, profiles_text
 NEXT_ID: Final = "SELECT nextval('plugwave.worker_ids')"
 _REGISTER: Final = """
 INSERT INTO plugwave.workers(id, name, host, pid, started_us, heartbeat_us, lease_until_us,
-                             has_lock, profiles)
-VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
+                             has_lock, profiles, reported)
+VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, 0)
 """
 # Rows of connections that nobody can ask about any more.
 _FORGET_COMMITS: Final = "DELETE FROM plugwave.commits WHERE at_us < $1"

@@ -3,6 +3,8 @@
 A step is a file ``migrations/NNNN_name.sql`` of this package.  All missing steps are one
 transaction under the write lock, so two processes that open a new file at once are fine:
 one migrates, the other finds it done.
+
+A step only adds, as seen by the statements of the version before: its workers go on.
 """
 
 from collections.abc import Mapping
@@ -30,6 +32,27 @@ def steps() -> Mapping[int, str]:
 def schema_version() -> int:
     """Return the version that this program writes."""
     return max(steps())
+
+
+_FIRST: Final = f"""PRAGMA application_id = {APPLICATION_ID};
+CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_us INTEGER NOT NULL) STRICT;"""
+_NOW_US: Final = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
+def migrations_sql(after: int = 0) -> str:
+    """Return everything that `migrate` would run on a file at version *after*; empty if nothing."""
+    missing = [number for number in steps() if number > after]
+    if not missing:
+        return ""
+    parts = ["PRAGMA journal_mode = WAL;", "BEGIN IMMEDIATE;"]
+    if after == 0:
+        parts.append(_FIRST)
+    for number in missing:
+        parts += [
+            steps()[number].strip(),
+            f"INSERT INTO schema_version VALUES ({number}, {_NOW_US});",  # noqa: S608 - our own number
+        ]
+    return "\n".join([*parts, "COMMIT;", ""])
 
 
 def stored_version(connection: apsw.Connection, path: Path) -> int:
@@ -74,11 +97,7 @@ def migrate(connection: apsw.Connection, path: Path, now_us: int) -> None:
     try:
         version = stored_version(connection, path)  # again, now that nobody else can change it
         if version == 0:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(
-                "CREATE TABLE schema_version"
-                " (version INTEGER PRIMARY KEY, applied_us INTEGER NOT NULL) STRICT"
-            )
+            connection.execute(_FIRST)
         for number, sql in steps().items():
             if number > version:
                 connection.execute(sql)

@@ -65,12 +65,13 @@ def page(
 ) -> tuple[Sequence[Job], int | None]:
     """Return the matching jobs of the next PAGE_IDS ids, and where to go on; None at the end."""
     last = snapshot.number("SELECT max(id) FROM jobs") or 0
+    first = snapshot.number("SELECT min(id) FROM jobs") or 1  # the oldest may be gone
     if newest_first:
-        high = last if after is None else after - 1
+        high = last if after is None else min(after - 1, last)
         low, order, where_next = high - PAGE_IDS + 1, "DESC", high - PAGE_IDS + 1
-        ended = low <= 1
+        ended = low <= first
     else:
-        low = 1 if after is None else after + 1
+        low = max(first, 0 if after is None else after + 1)
         high, order, where_next = low + PAGE_IDS - 1, "ASC", low + PAGE_IDS - 1
         ended = high >= last
     terms, values = rows.condition(matching)

@@ -6,6 +6,7 @@ Nothing is decided here.  What a method does stands in the module named after th
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -17,12 +18,15 @@ from jobs.clock import Clock, seconds_to_us
 from jobs.errors import StoreError, StoreReadOnlyError, StoreVersionError
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
+from jobs.retention import Retention
 from jobs.states import JobState, WaitReason
+from jobs.store.keeping import Pruned, Tidied
 from jobs.store.protocol import (
     Change,
     Enqueued,
     Event,
     EventCursor,
+    Figure,
     Finding,
     IntakePosition,
     JobFilter,
@@ -36,7 +40,9 @@ from jobs.store.sqlite import (
     checking,
     claiming,
     intake,
+    measuring,
     outbox,
+    pruning,
     reading,
     recording,
     workers,
@@ -52,7 +58,12 @@ from jobs.store.sqlite.connection import (
 )
 from jobs.store.sqlite.engine import Reader, Watcher, Writer
 from jobs.store.sqlite.liveness import WorkerLocks
-from jobs.store.sqlite.migrating import migrate, schema_version, stored_version
+from jobs.store.sqlite.migrating import (
+    migrate,
+    migrations_sql,
+    schema_version,
+    stored_version,
+)
 from jobs.store.sqlite.mounts import refuse_network
 from jobs.store.sqlite.transaction import Transaction
 
@@ -150,6 +161,10 @@ class SqliteStore:
         """See `WorkStore.results_after`."""
         return await self._reader.run(partial(reading.results_after, worker=worker, seq=seq))
 
+    async def reported(self, worker: WorkerId, seq: int) -> None:
+        """See `WorkStore.reported`."""
+        await self._write(partial(workers.reported, worker=worker, seq=seq))
+
     async def next_due_us(self) -> int | None:
         """See `WorkStore.next_due_us`."""
         return await self._reader.run(reading.next_due_us)
@@ -176,6 +191,43 @@ class SqliteStore:
         """See `LimitStore.update_buckets`."""
         return await self._write(lambda transaction: buckets.update(transaction, keys, change))
 
+    # Keeping.
+
+    async def take_turn(self, duty: str, *, every_s: float) -> bool:
+        """See `KeepingStore.take_turn`."""
+        return await self._write(partial(pruning.take_turn, duty=duty, every_s=every_s))
+
+    async def prune(
+        self,
+        retention: Retention,
+        *,
+        after: JobId | None = None,
+        unreported: bool = False,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """See `KeepingStore.prune`."""
+        look = partial(
+            pruning.look,
+            retention=retention,
+            now_us=self._clock.now_us(),
+            after=after or 0,
+            unreported=unreported,
+        )
+        going, found = await self._reader.run(look)
+        if dry_run or not going:
+            return found
+        remove = partial(pruning.remove, going=going, retention=retention)
+        jobs, keys = await self._write(remove)
+        return replace(found, jobs=jobs, keys=keys)
+
+    async def tidy(self, retention: Retention) -> Tidied:
+        """See `KeepingStore.tidy`."""
+        return await self._write(partial(pruning.tidy, retention=retention))
+
+    async def drop_history(self, retention: Retention) -> int:  # noqa: ARG002 - history goes with its job
+        """See `KeepingStore.drop_history`: here history goes with its job."""
+        return 0
+
     # Events.
 
     async def events_after(
@@ -194,15 +246,17 @@ class SqliteStore:
         """See `OperatorStore.job`."""
         return await self._reader.run(partial(reading.job, wanted=job))
 
-    async def jobs(self, matching: JobFilter, *, newest_first: bool = True) -> AsyncIterator[Job]:
+    async def jobs(
+        self, matching: JobFilter, *, newest_first: bool = True, after: JobId | None = None
+    ) -> AsyncIterator[Job]:
         """See `OperatorStore.jobs`."""
-        after: int | None = None
+        place: int | None = after
         while True:
-            page = partial(reading.page, matching=matching, newest_first=newest_first, after=after)
-            found, after = await self._reader.run(page)
+            page = partial(reading.page, matching=matching, newest_first=newest_first, after=place)
+            found, place = await self._reader.run(page)
             for job in found:
                 yield job
-            if after is None:
+            if place is None:
                 return
 
     async def history(self, job: JobId) -> Sequence[Event]:
@@ -240,6 +294,11 @@ class SqliteStore:
     async def facts(self) -> StoreFacts:
         """See `OperatorStore.facts`."""
         return await self._reader.run(partial(checking.facts, place=str(self.path)))
+
+    async def figures(self) -> Sequence[Figure]:
+        """See `OperatorStore.figures`."""
+        measure = partial(measuring.figures, path=self.path, now_us=self._clock.now_us())
+        return await self._reader.run(measure)
 
     async def check(self) -> Sequence[Finding]:
         """See `OperatorStore.check`."""
@@ -301,6 +360,25 @@ def _open(path: Path, clock: Clock, read_only: bool, busy_s: float) -> SqliteSto
         writer = Writer(opened[0], path, clock)
     reader = Reader(opened[-2], path)
     return SqliteStore(path, clock, writer=writer, reader=reader, watcher=watcher)
+
+
+def pending_sql(path: Path) -> str:
+    """Return what migrating would run on the file as it is; empty when nothing is missing.
+
+    Raises:
+        StoreError: Of the kind that fits, when the file cannot be read.
+    """
+    if not path.exists():
+        return migrations_sql()
+    busy = patience(BUSY_S, random.Random())  # noqa: S311 - spreads waiting processes, keeps no secret
+    try:
+        connection = connect(path, read_only=True, busy=busy)
+        try:
+            return migrations_sql(stored_version(connection, path))
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise store_error(error, path) from error
 
 
 def _check_current(connection: apsw.Connection, path: Path) -> None:

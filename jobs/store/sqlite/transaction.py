@@ -128,6 +128,10 @@ class Transaction:
             self._call_counts.append((old, -1))
         self._call_counts.append((new, 1))
 
+    def left(self, place: Place) -> None:
+        """Count a job that was removed."""
+        self._call_counts.append((place, -1))
+
     # What the writer uses.
 
     def begin_call(self, now_us: int) -> None:

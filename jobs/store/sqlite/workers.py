@@ -12,12 +12,13 @@ from jobs.store.sqlite.recording import let_go
 from jobs.store.sqlite.transaction import Snapshot, Transaction
 
 _REGISTER: Final = """
-INSERT INTO workers(name, host, pid, profiles, started_us, heartbeat_us, lease_until_us)
-VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) RETURNING id
+INSERT INTO workers(name, host, pid, profiles, started_us, heartbeat_us, lease_until_us, reported)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, 0) RETURNING id
 """
 _HEARTBEAT: Final = """
 UPDATE workers SET heartbeat_us = ?, lease_until_us = ? WHERE id = ? AND dead_us IS NULL
 """
+_REPORTED: Final = "UPDATE workers SET reported = ?2 WHERE id = ?1 AND reported < ?2"
 _BURY: Final = "UPDATE workers SET dead_us = ? WHERE id = ? AND dead_us IS NULL"
 _LEASE: Final = "SELECT lease_until_us FROM workers WHERE id = ? AND dead_us IS NULL"
 _ALIVE: Final = "SELECT id, lease_until_us FROM workers WHERE dead_us IS NULL ORDER BY id"
@@ -44,6 +45,11 @@ def heartbeat(transaction: Transaction, worker: WorkerId, lease_s: float) -> Non
     now_us = transaction.now_us
     if not transaction.change(_HEARTBEAT, (now_us, now_us + seconds_to_us(lease_s), worker)):
         raise WorkerFencedError(f"worker {worker} was declared dead", worker=worker)
+
+
+def reported(transaction: Transaction, worker: WorkerId, seq: int) -> None:
+    """See `WorkStore.reported`."""
+    transaction.change(_REPORTED, (worker, seq))
 
 
 def suspects(
