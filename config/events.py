@@ -170,6 +170,12 @@ _ALL: Final = (
         "store.migrated", "info", "The store's tables were brought up to date.", "engine schema"
     ),
     _event(
+        "store.pruned",
+        "info debug",
+        "Ended jobs, keys and workers whose time had come were removed.",
+        "jobs keys workers weeks kept took_s",
+    ),
+    _event(
         "store.commit_looked_up",
         "info warning",
         "The answer to a commit was lost; a new connection found out whether it happened.",

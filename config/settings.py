@@ -35,6 +35,7 @@ from config.fields import (
 )
 from config.profiles import PROFILES, ProfileName, ProfileSettings
 from jobs.names import is_name
+from jobs.retention import DAY_S, Retention
 
 SELF_FENCE_SHARE: Final = 0.6
 """Part of its lease after which a worker that could not renew it stops sending."""
@@ -124,6 +125,23 @@ class StoreSettings(Section):
 
     url_file: UserPath | None = None
     """A file that holds `store.url`, for addresses with a password."""
+
+    keep_finished: Duration = 30 * DAY_S
+    """How long a job is kept after it ended, with its attempts, inputs and history; 0 is for ever.
+    Long enough to ask why a month later, short enough that the store stays small. A job whose
+    result line is not written yet stays longer, an open one always."""
+
+    keep_keys: Duration = 30 * DAY_S
+    """How long an idempotency key is known after its job ended, and at least as long as the job; 0
+    is for ever. Repeated later than that, a request is a new job."""
+
+    prune_every: PositiveDuration = 600.0
+    """How often one of the workers looks for what has become old enough to go."""
+
+    @property
+    def retention(self) -> Retention:
+        """How long what is kept."""
+        return Retention(finished_s=self.keep_finished, keys_s=self.keep_keys)
 
     @property
     def engine(self) -> StoreEngine:

@@ -47,6 +47,7 @@ from worker.statistics import InHand, WorkerStatistics
 from worker.stores import opened_store
 from worker.switchboard import Account, Switchboard, pace_of
 from worker.troubles import Troubles
+from worker.upkeep import Upkeep
 
 LOOK_EVERY_S = 0.5
 """How often the figures that live in the store are read anew for progress lines."""
@@ -232,11 +233,14 @@ class Work:
             rescue_grace_s=settings.cloud.request_timeout,
             until_empty=self._until_empty,
         )
+        reporter = Reporter(store, self._report_folder())
+        kept = settings.store
+        upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
         return Runner(
             store,
             self._executor,
             lease,
-            Reporter(store, self._report_folder()),
+            reporter,
             limits,
             clock=self._clock,
             info=info,
@@ -249,6 +253,7 @@ class Work:
             calls_for=switchboard.calls_for,
             close_turns=switchboard.close,
             rate=switchboard.rate,
+            upkeep=upkeep.run,
         )
 
     def _report_folder(self) -> Path:

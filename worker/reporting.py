@@ -90,12 +90,14 @@ class Reporter:
         self._wake = anyio.Event()
         self._cursor: Cursor | None = None
         self._worker = WorkerId(0)
+        self._told = 0
 
     def start(self, worker: WorkerId) -> None:
         """Report for *worker* from now on."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._worker = worker
         self._cursor = Cursor(self._folder / f"{worker}{_SUFFIX}")
+        self._told = 0
         self._cursor.advance(0)  # ids are never used twice, so an old file is another store's
 
     def wake(self) -> None:
@@ -114,6 +116,13 @@ class Reporter:
         if self._cursor is not None:
             await self._write(self._worker, self._cursor)
 
+    async def tell(self) -> None:
+        """Tell the store how far the lines are written: only such results may ever be removed."""
+        if self._cursor is not None and self._cursor.value > self._told:
+            written = self._cursor.value
+            await self._store.reported(self._worker, written)
+            self._told = written
+
     async def stop(self) -> None:
         """Write the rest and forget the cursor."""
         if self._cursor is None:
@@ -121,6 +130,7 @@ class Reporter:
         done = False
         try:
             await self.flush()
+            await self.tell()
             done = True
         finally:
             self._cursor.close(done=done)
@@ -143,7 +153,9 @@ class Reporter:
                 continue
             done = False
             try:
-                await self._write(WorkerId(int(path.name.removesuffix(_SUFFIX))), cursor)
+                worker = WorkerId(int(path.name.removesuffix(_SUFFIX)))
+                await self._write(worker, cursor)
+                await self._store.reported(worker, cursor.value)
                 done = True
             except StoreError as error:
                 log.warning("store.trouble", error=str(error), doing="report")

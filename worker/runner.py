@@ -13,9 +13,9 @@ registers anew and goes on; what it dropped is being looked after by others.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import structlog
@@ -86,6 +86,7 @@ class Runner:
         calls_for: Callable[[Job], Calls | None],
         close_turns: Callable[[], None],
         rate: Callable[[], float],
+        upkeep: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -98,6 +99,7 @@ class Runner:
         self._calls_for = calls_for
         self._close_turns = close_turns
         self._rate = rate
+        self._upkeep = upkeep
         self._hand = Hand()
         self._wake = anyio.Event()
         self._stopping = False
@@ -154,6 +156,8 @@ class Runner:
                 tasks.start_soon(self._lease.keep, name="heartbeat")
                 tasks.start_soon(self._rescue, name="rescue")
                 tasks.start_soon(self._reporter.run, name="report")
+                if self._upkeep is not None:
+                    tasks.start_soon(self._upkeep, name="upkeep")
                 await self._work()
                 tasks.cancel_scope.cancel()
         except* WorkerFencedError:

@@ -61,6 +61,9 @@ DEFAULTS: dict[str, object] = {
     "jobs.attempts": 10,
     "worker.name": None,
     "store.url_file": None,
+    "store.keep_finished": 30 * 86_400.0,
+    "store.keep_keys": 30 * 86_400.0,
+    "store.prune_every": 600.0,
 }
 
 
