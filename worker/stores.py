@@ -4,8 +4,8 @@ Apart from the parts of a worker, so that a command that only looks at the store
 nothing of HTTP.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
@@ -29,7 +29,7 @@ async def opened_store(
     Args:
         settings: Which one.
         clock: The time of a store that has none of its own.
-        read_only: Look only; of SQLite alone.
+        read_only: Look only; nothing is made or brought up to date.
         migrate: Make it or bring it up to date where that is needed; else it must be there.
 
     Raises:
@@ -55,8 +55,21 @@ async def _open(settings: StoreSettings, clock: Clock, *, read_only: bool, migra
         path = settings.sqlite_path
         assert path is not None
         return await open_sqlite(path, clock, read_only=read_only)
-    try:
+    with _driver_needed():
         from jobs.store.postgres import open_postgres  # noqa: PLC0415 - an optional extra
+    address = settings.url.get_secret_value()
+    return await open_postgres(address, clock, migrate=migrate and not read_only)
+
+
+@contextmanager
+def _driver_needed() -> Iterator[None]:
+    """Say it when the extra is missing.
+
+    Raises:
+        ConfigError: If the driver of PostgreSQL is not installed.
+    """
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise
@@ -64,4 +77,27 @@ async def _open(settings: StoreSettings, clock: Clock, *, read_only: bool, migra
             "store.url names PostgreSQL, and its driver is not installed",
             do="install plugwave with the extra `postgres`",
         ) from None
-    return await open_postgres(settings.url.get_secret_value(), clock, migrate=migrate)
+
+
+async def migration_sql(settings: StoreSettings, *, after: int | None) -> str:
+    """Return the SQL that migrating would run; empty when nothing is missing.
+
+    Args:
+        settings: Which engine, and where its store is.
+        after: The version to go on from; None asks the store, which is not changed.
+
+    Raises:
+        StoreError: If the store is asked and cannot be read.
+        ConfigError: If this installation has no engine for it.
+    """
+    if settings.engine is StoreEngine.SQLITE:
+        from jobs.store import sqlite  # noqa: PLC0415 - only the engine in use
+
+        path = settings.sqlite_path
+        assert path is not None
+        return sqlite.migrations_sql(after) if after is not None else sqlite.pending_sql(path)
+    with _driver_needed():
+        from jobs.store import postgres  # noqa: PLC0415 - an optional extra
+    if after is not None:
+        return postgres.migrations_sql(after)
+    return await postgres.pending_sql(settings.url.get_secret_value(), SystemClock())

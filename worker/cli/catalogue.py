@@ -93,14 +93,26 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             "Check credentials, clock, region, rights and store; changes nothing in the cloud.",
             "worker.cli.doctor:doctor",
         ),
+        "events": Entry("Print what happened to all jobs, in order.", "worker.cli.events:events"),
         "store": Entry(
             "Look after the store.",
             commands=MappingProxyType(
                 {
                     "check": Entry("Look for damage.", "worker.cli.store:check"),
-                    "stats": Entry("Count what the store holds.", "worker.cli.store:stats"),
+                    "stats": Entry(
+                        "Count what the store holds: jobs, sizes, rates, the oldest open job.",
+                        "worker.cli.store:stats",
+                    ),
                     "migrate": Entry(
                         "Create the store or bring it up to date.", "worker.cli.store:migrate"
+                    ),
+                    "prune": Entry(
+                        "Remove ended jobs that are older than the settings say.",
+                        "worker.cli.store_prune:prune",
+                    ),
+                    "export": Entry(
+                        "Write every job with its result and history as JSON lines.",
+                        "worker.cli.store_export:export",
                     ),
                 }
             ),
