@@ -257,7 +257,9 @@ def _drop(dsn: str, name: str) -> None:
 
 _RESET: Final = """
 DO $$
-DECLARE one record;
+DECLARE
+  one record;
+  now_us bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
 BEGIN
   PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
@@ -271,6 +273,19 @@ BEGIN
       EXECUTE format('ALTER SEQUENCE plugwave.%I RESTART', one.relname);
     END IF;
   END LOOP;
+  -- A test has dropped weeks of the history, or moved its clock on and made some.
+  IF NOT EXISTS (SELECT FROM plugwave.event_weeks WHERE NOT rest AND from_us IS NULL)
+     OR EXISTS (SELECT FROM plugwave.event_weeks WHERE to_us > now_us + 7 * 604800000000) THEN
+    FOR one IN SELECT name FROM plugwave.event_weeks WHERE NOT rest LOOP
+      EXECUTE format('DROP TABLE plugwave.%I', one.name);
+    END LOOP;
+    CREATE TABLE plugwave.events_first (LIKE plugwave.events INCLUDING DEFAULTS);
+    ALTER TABLE plugwave.events_first ADD PRIMARY KEY (xid, seq, project);
+    CREATE INDEX ON plugwave.events_first (job, seq);
+    EXECUTE format('ALTER TABLE plugwave.events ATTACH PARTITION plugwave.events_first'
+                   ' FOR VALUES FROM (MINVALUE) TO (%s)', plugwave.week_after(now_us));
+    PERFORM plugwave.add_event_weeks(now_us + 5 * 604800000000);
+  END IF;
 END $$
 """
 

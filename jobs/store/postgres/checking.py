@@ -7,8 +7,9 @@ look at one snapshot, beside the work that goes on.
 from collections.abc import Sequence
 from typing import Final
 
-from jobs.clock import Clock, seconds_to_us
+from jobs.clock import MICROSECONDS, Clock, seconds_to_us
 from jobs.model import JobId, job_name
+from jobs.retention import DAY_S
 from jobs.store.postgres.migrating import OLDEST_SERVER, schema_version
 from jobs.store.postgres.presence import FREE
 from jobs.store.postgres.transaction import NOW
@@ -118,6 +119,10 @@ SELECT h.worker, h.jobs
     OR w.lease_until_us < coalesce($1::bigint, {NOW})
     OR w.has_lock AND {FREE} AND w.heartbeat_us + $2 < coalesce($1::bigint, {NOW})
 """  # noqa: S608 - made of constants only
+_WEEKS: Final = f"""
+SELECT (SELECT max(to_us) FROM plugwave.event_weeks) - coalesce($1::bigint, {NOW}),
+       (SELECT count(*) FROM (SELECT FROM plugwave.events_rest LIMIT 10000) r)
+"""  # noqa: S608 - made of constants only
 _VERSION: Final = "SELECT max(version) FROM plugwave.schema_version"
 _SERVER: Final = """
 SELECT current_setting('server_version'), current_setting('server_version_num')::integer,
@@ -137,6 +142,10 @@ SILENT_S: Final = 10.0
 """Two heartbeats: whoever has a free lock and is silent for longer is gone."""
 
 
+LEAST_DAYS_AHEAD: Final = 7.0
+"""Workers keep five weeks ahead, so less than one means that none has run for a month."""
+
+
 async def facts(wire: Wire, place: str) -> StoreFacts:
     """See `OperatorStore.facts`."""
     version = await wire.value("SELECT current_setting('server_version')")
@@ -153,6 +162,7 @@ async def check(wire: Wire, fixed: Clock | None) -> Sequence[Finding]:
         await _counters(wire),
         *[await _rule(wire, *rule) for rule in RULES],
         await _holders(wire, fixed_us),
+        await _weeks(wire, fixed_us),
         await _long_looks(wire),
     ]
 
@@ -208,6 +218,19 @@ async def _holders(wire: Wire, fixed_us: int | None) -> Finding:
     who = ", ".join(str(worker) for worker, _ in gone)
     detail = f"{sum(jobs for _, jobs in gone)} jobs in the hands of workers that are gone: {who}"
     return Finding(name="workers", ok=False, detail=f"{detail}; any running worker frees them")
+
+
+async def _weeks(wire: Wire, fixed_us: int | None) -> Finding:
+    """Find out whether the history's partitions are there before their time."""
+    row = await wire.row(_WEEKS, fixed_us)
+    assert row is not None
+    ahead_days = (row[0] or 0) / MICROSECONDS / DAY_S
+    detail = f"its partitions reach {ahead_days:.0f} days ahead"
+    if row[1]:
+        detail += f"; {row[1]} events came when there was none, and are kept apart"
+    if ahead_days >= LEAST_DAYS_AHEAD:
+        return Finding(name="history", ok=True, detail=detail)
+    return Finding(name="history", ok=False, detail=f"{detail}; run `plugwave store prune`")
 
 
 async def _long_looks(wire: Wire) -> Finding:
