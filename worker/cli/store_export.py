@@ -29,7 +29,7 @@ KIND: Final = "export"
 
 @click.command(cls=PlugwaveCommand)
 @click.option(
-    "--output",
+    "--to",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append to this file, readable for its owner alone; else standard output.",
@@ -55,7 +55,7 @@ def export(choices: Choices, /, **wanted: Any) -> None:  # noqa: ANN401 - click'
         raise UsageError("an export is JSON lines", do="leave out -o, or use -o ndjson")
     if wanted["with_inputs"] and wanted["file"] is None and is_terminal(sys.stdout):
         raise UsageError(
-            "inputs may be secret and do not belong on a screen", do="name a file with --output"
+            "inputs may be secret and do not belong on a screen", do="name a file with --to"
         )
     states = merged_states(wanted["states"]) or frozenset()
     if wanted["ended"]:
