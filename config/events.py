@@ -173,7 +173,7 @@ _ALL: Final = (
         "store.pruned",
         "info debug",
         "Ended jobs, keys and workers whose time had come were removed.",
-        "jobs keys workers weeks kept took_s",
+        "jobs keys workers weeks contents kept took_s",
     ),
     _event(
         "store.commit_looked_up",

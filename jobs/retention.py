@@ -14,6 +14,9 @@ from jobs.clock import seconds_to_us
 
 DAY_S: Final = 86_400.0
 
+UNUSED_S: Final = DAY_S / 2
+"""A content without a job goes after this: longer than any transaction of intake lasts."""
+
 
 class Kept(StrEnum):
     """Why a job stays; the first that holds."""

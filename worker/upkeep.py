@@ -49,12 +49,13 @@ class Removed:
     keys: int = 0
     workers: int = 0
     weeks: int = 0
+    contents: int = 0
     kept: dict[Kept, int] = field(default_factory=dict)
 
     @property
     def something(self) -> bool:
         """Whether anything went."""
-        return bool(self.jobs or self.keys or self.workers or self.weeks)
+        return bool(self.jobs or self.keys or self.workers or self.weeks or self.contents)
 
 
 async def prune(
@@ -99,6 +100,13 @@ async def _rest(clock: Clock, began: float) -> None:
     await clock.sleep(max(LEAST_REST_S, REST * (clock.monotonic() - began)))
 
 
+async def forget(store: KeepingStore, retention: Retention, removed: Removed) -> None:
+    """Remove what is left of jobs that have gone, and add it to *removed*."""
+    forgotten = await store.forget(retention)
+    removed.weeks += forgotten.weeks
+    removed.contents += forgotten.contents
+
+
 class Upkeep:
     """The duties of one worker process."""
 
@@ -137,7 +145,7 @@ class Upkeep:
         began = self._clock.monotonic()
         removed = await prune(self._store, self._retention, self._clock)
         if await self._store.take_turn("history", every_s=HISTORY_EVERY_S):
-            removed.weeks = await self._store.drop_history(self._retention)
+            await forget(self._store, self._retention, removed)
         if removed.something:
             log.info(
                 "store.pruned",
@@ -145,6 +153,7 @@ class Upkeep:
                 keys=removed.keys,
                 workers=removed.workers,
                 weeks=removed.weeks,
+                contents=removed.contents,
                 kept=removed.kept,
                 took_s=round(self._clock.monotonic() - began, 1),
             )

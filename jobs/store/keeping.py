@@ -32,14 +32,25 @@ class Tidied:
     Attributes:
         keys: Idempotency keys that outlived their jobs, and whose time has come.
         workers: Dead workers that nothing refers to.
-        weeks: Partitions of the history that were dropped or made small.
         more: There may be more to do at once.
     """
 
     keys: int = 0
     workers: int = 0
-    weeks: int = 0
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was left of jobs that have gone.
+
+    Attributes:
+        weeks: Partitions of the history that were dropped or made small.
+        contents: Plug-ins with their inputs that no job asks for any more.
+    """
+
+    weeks: int = 0
+    contents: int = 0
 
 
 class KeepingStore(Protocol):
@@ -77,9 +88,10 @@ class KeepingStore(Protocol):
         """Remove keys and workers whose time has come, and keep partitions ready; a short step."""
         ...
 
-    async def drop_history(self, retention: Retention) -> int:
-        """Give back the space of history whose jobs have gone; return how many parts went.
+    async def forget(self, retention: Retention) -> Forgotten:
+        """Remove what is left of jobs that have gone: weeks of history, and contents.
 
-        For once a day: it may look at much, and locks little.
+        For once a day: it may look at much, and locks little.  A content goes when it was
+        without a job twice, at least half a day apart.
         """
         ...

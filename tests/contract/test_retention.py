@@ -7,7 +7,7 @@ import pytest
 from jobs.model import JobId, JobRequest, WorkerId
 from jobs.retention import DAY_S, Kept, Retention
 from jobs.states import JobEvent, JobState
-from jobs.store.keeping import Pruned
+from jobs.store.keeping import Forgotten, Pruned
 from jobs.store.protocol import JobFilter, Store, Verdict
 from tests.builders import a_request
 from tests.contract.steps import TWO, a_worker, accept, all_is_well, bring, claim, move
@@ -95,7 +95,7 @@ async def test_an_open_job_never_goes(store: Store, worker: WorkerId, clock: Fak
     clock.advance(hours=24 * 400)
 
     gone = await prune(store, MONTH, unreported=True)
-    await store.drop_history(MONTH)
+    await store.forget(MONTH)
 
     assert (gone.jobs, gone.kept) == (0, {Kept.OPEN: 3})
     assert lease.job == held
@@ -211,7 +211,7 @@ async def test_for_ever_is_for_ever(store: Store, worker: WorkerId, clock: FakeC
 
     assert await prune(store, FOR_EVER) == Pruned()
     assert await tidy(store, FOR_EVER) == (0, 0)
-    assert await store.drop_history(FOR_EVER) == 0
+    assert await store.forget(FOR_EVER) == Forgotten()
 
 
 async def test_a_worker_row_goes_after_everything_that_names_it(
@@ -229,6 +229,37 @@ async def test_a_worker_row_goes_after_everything_that_names_it(
 
     assert (before[1], after[1]) == (0, 1)
     await store.heartbeat(living, lease_s=1)
+
+
+async def test_inputs_go_after_the_last_job_that_has_them(
+    store: Store, other: Store, worker: WorkerId, clock: FakeClock
+) -> None:
+    """A content goes when it was without a job twice; asked for in between, it stays."""
+    secret = {"password": "hunter2"}
+    await end(store, worker, a_request("a", inputs=secret), a_request("b", inputs={"n": 1}))
+    await other.enqueue([a_request("c", inputs={"n": 2})])
+    await left(store, worker, 2)
+    clock.advance(hours=24 * 31)
+    while_there = await store.forget(MONTH)
+    await prune(store, MONTH)
+
+    first = await store.forget(MONTH)
+    at_once = await store.forget(MONTH)
+    clock.advance(hours=13)
+    [back] = await accept(other, a_request("b", inputs={"n": 1}))
+    later = await store.forget(MONTH)
+    [anew] = await accept(other, a_request("a", inputs=secret))
+
+    assert (while_there.contents, first.contents, at_once.contents) == (0, 0, 0)
+    assert later.contents == 1
+    for job, inputs in ((back, {"n": 1}), (anew, secret)):
+        found = await store.job(job)
+        assert found is not None
+        assert found.request.plugin.inputs == inputs
+    clock.advance(hours=13)
+    assert (await store.forget(MONTH)).contents == 0
+    await store.tidy(MONTH)
+    await all_is_well(store)
 
 
 async def test_a_dry_run_counts_and_changes_nothing(

@@ -11,7 +11,7 @@ from jobs.errors import StoreLockedError
 from jobs.model import JobId
 from jobs.retention import Retention
 from jobs.states import JobEvent
-from jobs.store.keeping import Pruned, Tidied
+from jobs.store.keeping import Forgotten, Pruned, Tidied
 from jobs.store.sqlite import open_sqlite
 from tests.builders import a_request
 from tests.contract.steps import a_worker, accept, claim, move
@@ -54,8 +54,8 @@ class SlowStore:
     async def tidy(self, retention: Retention) -> Tidied:
         return Tidied()
 
-    async def drop_history(self, retention: Retention) -> int:
-        return 0
+    async def forget(self, retention: Retention) -> Forgotten:
+        return Forgotten()
 
 
 class NoLines:
@@ -74,7 +74,7 @@ async def time_goes_by(clock: FakeClock, seconds: float) -> AsyncIterator[None]:
             until = clock.monotonic() + seconds
             while clock.monotonic() < until:
                 await anyio.wait_all_tasks_blocked()
-                clock.advance(max(clock.next_wake_s or 0.0, 0.001))
+                clock.advance(max(clock.next_wake_s or 1.0, 0.001))
             group.cancel_scope.cancel()
 
         group.start_soon(go_on)

@@ -97,10 +97,10 @@ async def test_a_week_goes_when_its_jobs_have_gone(
     await store.reported(worker, 2)
     count = len(await weeks(dsn))
 
-    early = await store.drop_history(MONTH)
+    early = (await store.forget(MONTH)).weeks
     await store.prune(MONTH)
-    gone = await store.drop_history(MONTH)
-    again = await store.drop_history(MONTH)
+    gone = (await store.forget(MONTH)).weeks
+    again = (await store.forget(MONTH)).weeks
 
     seen, _ = await store.events_after(EventCursor())
     assert (early, gone, again) == (0, 1, 0)
@@ -118,7 +118,7 @@ async def test_empty_weeks_go_as_a_whole(store: PostgresStore, dsn: str, months:
     count = len(await weeks(dsn))
     months.advance(hours=24 * 70)
 
-    dropped = await store.drop_history(MONTH)
+    dropped = (await store.forget(MONTH)).weeks
 
     assert dropped >= 5
     assert len(await weeks(dsn)) == count - dropped
@@ -132,10 +132,10 @@ async def test_dropping_gives_way_to_the_work(
     async with admin(dsn) as connection, connection.transaction():
         await connection.fetch("SELECT * FROM plugwave.events")
         with anyio.fail_after(5), pytest.raises(Exception, match="lock"):
-            await store.drop_history(MONTH)
+            await store.forget(MONTH)
         await accept(store, a_request("meanwhile"))
 
-    assert await store.drop_history(MONTH) >= 5
+    assert (await store.forget(MONTH)).weeks >= 5
 
 
 async def test_a_worker_needs_no_right_to_create(

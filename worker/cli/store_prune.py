@@ -12,7 +12,7 @@ from worker.cli.console import Console, counted
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document, no_names
 from worker.cli.session import loaded_settings, reading, run_async, writing
-from worker.upkeep import Removed
+from worker.upkeep import Removed, forget
 from worker.upkeep import prune as prune_store
 
 KEPT_WORDS = {
@@ -48,17 +48,20 @@ async def _prune(choices: Choices, dry_run: bool, unreported: bool) -> None:  # 
     async with reading(choices) if dry_run else writing(choices) as store:
         removed = await prune_store(store, retention, clock, unreported=unreported, dry_run=dry_run)
         if not dry_run:
-            removed.weeks = await store.drop_history(retention)
+            await forget(store, retention, removed)
     if console.structured:
         document(console, {"dry_run": dry_run, **_fields(removed, retention)})
         return
     would = "would go" if dry_run else "removed"
     console.out(f"{counted(removed.jobs, 'job')} and {counted(removed.keys, 'key')} {would}")
-    if removed.workers or removed.weeks:
-        console.out(
-            f"{counted(removed.workers, 'worker row')} and "
-            f"{counted(removed.weeks, 'part')} of the history removed"
-        )
+    beside = {
+        "worker row": removed.workers,
+        "part of history": removed.weeks,
+        "unused content": removed.contents,
+    }
+    for noun, number in beside.items():
+        if number:
+            console.out(f"{counted(number, noun)} removed")
     for why, number in removed.kept.items():
         console.out(f"{counted(number, 'job')} kept: {KEPT_WORDS[why]}")
     if not retention.finished_s:
@@ -73,6 +76,7 @@ def _fields(removed: Removed, retention: Retention) -> dict[str, Any]:
         "keys": removed.keys,
         "workers": removed.workers,
         "history_parts": removed.weeks,
+        "contents": removed.contents,
         "kept": {why.value: number for why, number in removed.kept.items()},
         "keep_finished_s": retention.finished_s,
         "keep_keys_s": retention.keys_s,

@@ -44,7 +44,12 @@ INSERT INTO plugwave.specs(sha256, name, body)
 SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[])
 ON CONFLICT (sha256) DO NOTHING
 """
-_SPECS: Final = "SELECT sha256, id FROM plugwave.specs WHERE sha256 = ANY($1::bytea[])"
+_SPECS: Final = """
+SELECT sha256, id, unused_us IS NOT NULL FROM plugwave.specs WHERE sha256 = ANY($1::bytea[])
+"""
+_USE_SPECS: Final = """
+UPDATE plugwave.specs SET unused_us = NULL WHERE id = ANY($1::bigint[]) RETURNING id
+"""
 _TAKE_KEYS: Final = """
 WITH taken AS (
   INSERT INTO plugwave.idempotency(source, key, fingerprint, job)
@@ -260,18 +265,24 @@ class _Intake:
         return found
 
     async def _specs(self, places: Iterable[int]) -> dict[bytes, int]:
+        """Find or add contents; looked up each time, for what is not asked for goes one day."""
         wanted = {self._wanted[place].spec: self._wanted[place] for place in places}
-        memory = self._transaction.memory.specs
-        found = {address: memory[address] for address in wanted if address in memory}
+        found = await self._known_specs(wanted)
         missing = sorted(wanted.keys() - found.keys())
         if missing:
             told = [
                 (one, wanted[one].request.plugin.name, wanted[one].spec_text) for one in missing
             ]
             await self._wire.rows(_ADD_SPECS, *columns(told, 3))
-            found.update((address, key) for address, key in await self._wire.rows(_SPECS, missing))
-        self._transaction.remember_specs(found)
+            found.update(await self._known_specs(missing))
         return found
+
+    async def _known_specs(self, addresses: Iterable[bytes]) -> dict[bytes, int]:
+        rows = await self._wire.rows(_SPECS, sorted(addresses))
+        unused = sorted(row[1] for row in rows if row[2])
+        if unused and len(await self._wire.rows(_USE_SPECS, unused)) < len(unused):
+            raise AgainError  # one of them has just gone
+        return {address: key for address, key, _ in rows}
 
     async def _find_pools(self, places: Sequence[int], projects: dict[str, int]) -> None:
         """Lock the pools that exist, and number those that do not."""

@@ -5,10 +5,11 @@ read stays true.  History is not removed row by row: a week of it goes when its 
 and until then `history` does not show it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from jobs.clock import Clock, seconds_to_us
-from jobs.retention import Retention, cutoffs
+from jobs.retention import UNUSED_S, Retention, cutoffs
 from jobs.store.keeping import Pruned, Tidied
 from jobs.store.postgres.transaction import NOW, Transaction, columns
 from jobs.store.postgres.wire import Wire
@@ -20,6 +21,9 @@ MOST_LOOKS: Final = 500
 
 MOST_PRUNED: Final = 100
 """Jobs removed in one step: some 3 ms of the server's time."""
+
+MOST_UNUSED: Final = 10_000
+"""Contents that go in one day at most."""
 
 MOST_TIDIED: Final = 500
 """Keys, workers or stray events removed in one step."""
@@ -98,6 +102,19 @@ SELECT count(*) FROM gone
 AHEAD_US: Final = "SELECT max(to_us) FROM plugwave.event_weeks"
 _ADD_WEEKS: Final = "SELECT plugwave.add_event_weeks($1)"
 _DROP_WEEKS: Final = "SELECT count(*) FROM plugwave.drop_event_weeks($1, $2)"
+_UNUSED: Final = """
+SELECT s.id FROM plugwave.specs s
+ WHERE NOT EXISTS (SELECT FROM plugwave.jobs j WHERE j.spec = s.id) LIMIT $1
+"""
+_MARK: Final = """
+UPDATE plugwave.specs SET unused_us = $2 WHERE id = ANY($1::bigint[]) AND unused_us IS NULL
+"""
+_EMPTY: Final = """
+WITH gone AS (
+  DELETE FROM plugwave.specs WHERE id = ANY($1::bigint[]) AND unused_us < $2 RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
 # No turn is further away than one interval: a clock that was ahead must not stop a duty.
 _TURN: Final = """
 INSERT INTO plugwave.duties AS d (name, next_us) VALUES ($1, $2::bigint + $3::bigint)
@@ -175,8 +192,21 @@ async def keep_weeks_ahead(transaction: Transaction) -> int:
 
 
 async def drop_weeks(transaction: Transaction, retention: Retention) -> int:
-    """See `KeepingStore.drop_history`."""
+    """Drop the weeks of history whose jobs have gone; return how many."""
     cutoff = cutoffs(retention, transaction.now_us)
     if cutoff.jobs_us is None:
         return 0
     return int(await transaction.wire.value(_DROP_WEEKS, cutoff.jobs_us, MOST_KEPT))
+
+
+async def unused(wire: Wire) -> Sequence[int]:
+    """Return contents that no job asks for."""
+    return [spec for (spec,) in await wire.rows(_UNUSED, MOST_UNUSED)]
+
+
+async def forget_contents(transaction: Transaction, specs: Sequence[int]) -> int:
+    """Remove those that were found so before; whoever asked for one since has taken its mark."""
+    before_us = transaction.now_us - seconds_to_us(UNUSED_S)
+    gone = int(await transaction.wire.value(_EMPTY, specs, before_us))
+    await transaction.wire.rows(_MARK, specs, transaction.now_us)
+    return gone

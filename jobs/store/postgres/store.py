@@ -21,7 +21,7 @@ from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.retention import Retention
 from jobs.states import JobState, WaitReason
-from jobs.store.keeping import Pruned, Tidied
+from jobs.store.keeping import Forgotten, Pruned, Tidied
 from jobs.store.postgres import (
     buckets,
     cancelling,
@@ -302,9 +302,14 @@ class PostgresStore:
         await self._write(pruning.keep_weeks_ahead)
         return tidied
 
-    async def drop_history(self, retention: Retention) -> int:
-        """See `KeepingStore.drop_history`."""
-        return await self._write(partial(pruning.drop_weeks, retention=retention))
+    async def forget(self, retention: Retention) -> Forgotten:
+        """See `KeepingStore.forget`."""
+        if retention.finished_s <= 0:
+            return Forgotten()
+        weeks = await self._write(partial(pruning.drop_weeks, retention=retention))
+        specs = await self._read(pruning.unused)
+        contents = await self._write(partial(pruning.forget_contents, specs=specs))
+        return Forgotten(weeks=weeks, contents=contents)
 
     # Events.
 

@@ -86,7 +86,6 @@ class Memory:
         self.slot = slot
         """Which row of each counter this process changes."""
         self.projects: dict[str, int] = {}
-        self.specs: dict[bytes, int] = {}
         self.held: dict[int, Held] = {}
         """Jobs in the hands of this process, as it last heard of them."""
         self.last_lane: Lane = FIRST_LANE
@@ -94,7 +93,7 @@ class Memory:
 
     def bound(self) -> None:
         """Start a memory anew that has grown too large."""
-        for memory in (self.projects, self.specs, self.held):
+        for memory in (self.projects, self.held):
             if len(memory) > MOST_REMEMBERED:
                 memory.clear()
 
@@ -112,7 +111,6 @@ class Transaction:
         self._events: list[Row] = []
         self._counts: defaultdict[Place, int] = defaultdict(int)
         self._projects: dict[str, int] = {}
-        self._specs: dict[bytes, int] = {}
 
     async def read_now_us(self) -> int:
         """Return the store's time of this instant; it may be later than `now_us`."""
@@ -140,14 +138,9 @@ class Transaction:
         """Keep ids of projects for later transactions, once this one is committed."""
         self._projects.update(found)
 
-    def remember_specs(self, found: Mapping[bytes, int]) -> None:
-        """Keep ids of specs for later transactions, once this one is committed."""
-        self._specs.update(found)
-
     def committed(self) -> None:
         """Remember what is certain now."""
         self.memory.projects.update(self._projects)
-        self.memory.specs.update(self._specs)
         self.memory.bound()
 
     @property

@@ -33,7 +33,8 @@ SELECT id FROM jobs
 """
 _PROJECT: Final = "SELECT id FROM projects WHERE name = ?"
 _ADD_PROJECT: Final = "INSERT INTO projects(name) VALUES (?) RETURNING id"
-_SPEC: Final = "SELECT id FROM specs WHERE sha256 = ?"
+_SPEC: Final = "SELECT id, unused_us FROM specs WHERE sha256 = ?"
+_USE_SPEC: Final = "UPDATE specs SET unused_us = NULL WHERE id = ?"
 _ADD_SPEC: Final = "INSERT INTO specs(sha256, name, body) VALUES (?, ?, ?) RETURNING id"
 _POOL: Final = "SELECT id, head_job FROM pools WHERE project = ? AND region = ? AND name = ?"
 _ADD_POOL: Final = "INSERT INTO pools(id, project, region, name, head_job) VALUES (?, ?, ?, ?, ?)"
@@ -80,6 +81,7 @@ class _Intake:
         self._first = transaction.take_numbers("jobs", count)
         self._pools: dict[tuple[str, str, str], _Pool] = {}
         self._natural: dict[tuple[int, str], int] = {}
+        self._specs: dict[bytes, int] = {}
         self._jobs: list[tuple[Any, ...]] = []
 
     def take(self, requests: Sequence[JobRequest]) -> list[Enqueued]:
@@ -169,12 +171,16 @@ class _Intake:
         return known[name]
 
     def _spec(self, wish: PluginWish) -> int:
-        known = self._transaction.memory.specs
+        # Looked up in each call: what no job has asked for lately may be gone.
+        known = self._specs
         text = wish_text(wish)
         address = hashlib.sha256(text.encode()).digest()
         if address not in known:
             row = self._transaction.row(_SPEC, (address,))
-            row = row or self._transaction.row(_ADD_SPEC, (address, wish.name, text))
+            if row is None:
+                row = self._transaction.row(_ADD_SPEC, (address, wish.name, text))
+            elif row[1] is not None:
+                self._transaction.change(_USE_SPEC, (row[0],))
             assert row is not None
             known[address] = int(row[0])
         return known[address]

@@ -4,11 +4,12 @@ Reading comes first and outside of the write lock: a job that may go will always
 to, so what was read stays true.  Only then a handful of jobs is removed in one call.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from jobs.clock import seconds_to_us
-from jobs.retention import Retention, cutoffs
-from jobs.store.keeping import Pruned, Tidied
+from jobs.retention import UNUSED_S, Retention, cutoffs
+from jobs.store.keeping import Forgotten, Pruned, Tidied
 from jobs.store.schema import FIRST_FINAL
 from jobs.store.sifting import Going, key_goes, sift
 from jobs.store.sqlite.transaction import Snapshot, Transaction
@@ -18,6 +19,9 @@ MOST_LOOKS: Final = 500
 
 MOST_PRUNED: Final = 50
 """Jobs removed in one step: some 3 ms of the write lock, with their history."""
+
+MOST_UNUSED: Final = 10_000
+"""Contents that go in one day at most."""
 
 MOST_TIDIED: Final = 500
 """Keys or workers removed in one step."""
@@ -56,6 +60,18 @@ DELETE FROM workers WHERE id IN (
      AND NOT EXISTS (SELECT 1 FROM jobs WHERE worker = w.id)
      AND NOT EXISTS (SELECT 1 FROM results WHERE worker = w.id)
    LIMIT ?)
+"""
+_UNUSED: Final = """
+SELECT id FROM specs
+ WHERE body <> '' AND (unused_us IS NULL OR unused_us < ?)
+   AND id NOT IN (SELECT spec FROM jobs)
+ LIMIT ?
+"""
+_MARK: Final = "UPDATE specs SET unused_us = ? WHERE id = ? AND unused_us IS NULL"
+# The row stays without its content: SQLite would look through all jobs for each that goes.
+_EMPTY: Final = """
+UPDATE specs SET sha256 = CAST('gone ' || id AS BLOB), name = '', body = ''
+ WHERE id = ? AND unused_us < ?
 """
 # No turn is further away than one interval: a clock that was ahead must not stop a duty.
 _TURN: Final = """
@@ -116,3 +132,21 @@ def tidy(transaction: Transaction, retention: Retention) -> Tidied:
     if cutoff.jobs_us is not None:
         workers = transaction.change(_WORKERS, (cutoff.jobs_us, MOST_TIDIED))
     return Tidied(keys=keys, workers=workers, more=MOST_TIDIED in {looked, workers})
+
+
+def unused(snapshot: Snapshot, now_us: int) -> Sequence[int]:
+    """Return contents that no job asks for, new ones and those that were found so long ago."""
+    before_us = now_us - seconds_to_us(UNUSED_S)
+    return [spec for (spec,) in snapshot.rows(_UNUSED, (before_us, MOST_UNUSED))]
+
+
+def forget(transaction: Transaction, specs: Sequence[int]) -> Forgotten:
+    """See `KeepingStore.forget`; whoever asked for one of them meanwhile has taken its mark."""
+    before_us = transaction.now_us - seconds_to_us(UNUSED_S)
+    gone = 0
+    for spec in specs:
+        if transaction.change(_EMPTY, (spec, before_us)):
+            gone += 1
+        else:
+            transaction.change(_MARK, (transaction.now_us, spec))
+    return Forgotten(contents=gone)

@@ -20,7 +20,7 @@ from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.retention import Retention
 from jobs.states import JobState, WaitReason
-from jobs.store.keeping import Pruned, Tidied
+from jobs.store.keeping import Forgotten, Pruned, Tidied
 from jobs.store.protocol import (
     Change,
     Enqueued,
@@ -224,9 +224,13 @@ class SqliteStore:
         """See `KeepingStore.tidy`."""
         return await self._write(partial(pruning.tidy, retention=retention))
 
-    async def drop_history(self, retention: Retention) -> int:  # noqa: ARG002 - history goes with its job
-        """See `KeepingStore.drop_history`: here history goes with its job."""
-        return 0
+    async def forget(self, retention: Retention) -> Forgotten:
+        """See `KeepingStore.forget`; here history goes with its job."""
+        if retention.finished_s <= 0:
+            return Forgotten()
+        look = partial(pruning.unused, now_us=self._clock.now_us())
+        specs = await self._reader.run(look)
+        return await self._write(partial(pruning.forget, specs=specs))
 
     # Events.
 

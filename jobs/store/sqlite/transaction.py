@@ -56,7 +56,6 @@ class Memory:
 
     def __init__(self) -> None:
         self.projects: dict[str, int] = {}
-        self.specs: dict[bytes, int] = {}
         self.requests: dict[int, JobRequest] = {}
         """Requests of jobs in hand, so that a move need not read them again."""
         self.last_lane: Lane = FIRST_LANE
@@ -65,11 +64,10 @@ class Memory:
     def doubt(self) -> None:
         """Forget ids that a rolled-back call may have brought in, and bound the rest."""
         self.projects.clear()
-        self.specs.clear()
 
     def bound(self) -> None:
         """Start a memory anew that has grown too large."""
-        for memory in (self.projects, self.specs, self.requests):
+        for memory in (self.projects, self.requests):
             if len(memory) > MOST_REMEMBERED:
                 memory.clear()
 

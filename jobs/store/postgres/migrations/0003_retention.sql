@@ -20,6 +20,9 @@ CREATE TABLE IF NOT EXISTS plugwave.ended_keys (
 -- Up to which of its results the worker has written the lines; NULL when it does not tell.
 ALTER TABLE plugwave.workers ADD COLUMN IF NOT EXISTS reported bigint;
 
+-- Since when no job has this content; NULL while one has, or nobody has looked.
+ALTER TABLE plugwave.specs ADD COLUMN IF NOT EXISTS unused_us bigint;
+
 -- part
 -- Who removes a job must find its result.
 CREATE INDEX IF NOT EXISTS results_job ON plugwave.results(job);

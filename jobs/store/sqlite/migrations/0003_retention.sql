@@ -20,3 +20,6 @@ ALTER TABLE workers ADD COLUMN reported INTEGER;
 
 -- Who removes a job must find its result.
 CREATE INDEX results_job ON results(job);
+
+-- Since when no job has this content; NULL while one has, or nobody has looked.
+ALTER TABLE specs ADD COLUMN unused_us INTEGER;
