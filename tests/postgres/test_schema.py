@@ -9,9 +9,8 @@ import pytest
 from jobs.clock import SystemClock
 from jobs.errors import StoreError, StoreReadOnlyError, StoreVersionError
 from jobs.store.postgres import PostgresStore, migrations_sql, open_postgres
-from jobs.store.postgres.migrating import schema_version, steps
-from tests.builders import a_request
-from tests.contract.steps import a_worker, accept, all_is_well, claim
+from jobs.store.postgres.migrating import _FIRST, schema_version, steps
+from tests.contract.steps import a_worker, accept, all_is_well, claim, story
 from tests.postgres.server import with_database
 from tests.postgres.steps import admin, run
 
@@ -139,24 +138,64 @@ async def test_a_standby_is_named(store: PostgresStore, dsn: str, tmp_path: Path
     assert "primary" in caught.value.do
 
 
-async def test_a_store_from_before_profiles_keeps_its_jobs(bare: str) -> None:
-    """Jobs of the first edition name no profile, and any worker takes them."""
-    store = await open_postgres(bare, SystemClock())
-    jobs = await accept(store, a_request("pool-a"), a_request("pool-b"))
-    await store.close()
+FIRST_EDITION = """
+INSERT INTO plugwave.schema_version VALUES (1, 0);
+INSERT INTO plugwave.projects(name) VALUES ('project');
+INSERT INTO plugwave.specs(sha256, name, body)
+  VALUES ('x', 'p', '{"base":"current","inputs":null,"name":"p","version":"1"}');
+INSERT INTO plugwave.pools(id, project, region, name, head_job)
+  SELECT n, 1, '', 'pool-' || n, n FROM generate_series(1, 2) n;
+INSERT INTO plugwave.jobs(id, pool, spec, priority, created_us, project, natural_tag, state, place,
+                          reason, source, fingerprint, natural_key)
+  SELECT n, n, 1, 0, 0, 1, 0, 2, 1, 0, 'test', '\\x0161', '\\x0161' FROM generate_series(1, 2) n;
+INSERT INTO plugwave.events(job, at_us, project, state, event)
+  SELECT n, 0, 1, 2, 'created' FROM generate_series(1, 2) n;
+INSERT INTO plugwave.counts VALUES (0, 2, 0, 2);
+SELECT setval('plugwave.job_ids', 2), setval('plugwave.pool_ids', 2);
+"""
+
+
+async def test_a_store_of_the_first_edition_keeps_its_jobs(bare: str) -> None:
+    """Its jobs name no profile, any worker takes them, and their history goes on."""
     async with admin(bare) as connection:
-        await connection.execute(
-            "DROP INDEX plugwave.jobs_ready; DROP INDEX plugwave.jobs_orphaned;"
-            " ALTER TABLE plugwave.jobs DROP COLUMN profile;"  # takes jobs_named with it
-            " ALTER TABLE plugwave.workers DROP COLUMN profiles;"
-            " DELETE FROM plugwave.schema_version WHERE version > 1"
-        )
-        for statement in steps()[1].split(";"):
-            if "CREATE INDEX jobs_ready" in statement or "CREATE INDEX jobs_orphaned" in statement:
-                await connection.execute(statement)
+        await connection.execute(_FIRST)
+        await connection.execute(steps()[1])
+        await connection.execute(FIRST_EDITION)
 
     store = await open_postgres(bare, SystemClock())
     found = await claim(store, await a_worker(store))
     await all_is_well(store)
+    told = [await story(store, job.id) for job, _ in found]
+    await accept(store)
     await store.close()
-    assert [(job.id, job.request.profile) for job, _ in found] == [(one, None) for one in jobs]
+
+    assert [(job.id, job.request.profile) for job, _ in found] == [(1, None), (2, None)]
+    assert told == [["created", "claimed"]] * 2
+
+
+COLUMNS = """
+SELECT c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod),
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+ WHERE c.relnamespace = 'plugwave'::regnamespace AND c.relkind IN ('r', 'p')
+   AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+async def test_a_step_only_adds(bare: str) -> None:
+    """Every column keeps its name and type, and none is asked for that the version before lacks.
+
+    So the statements of workers that run while a step is brought in stay right.
+    """
+    before: dict[str, str] = {}
+    tables: set[str] = set()
+    async with admin(bare) as connection:
+        await connection.execute(_FIRST)
+        for sql in steps().values():
+            await connection.execute(sql)
+            found = {name: (kind, needed) for name, kind, needed in await connection.fetch(COLUMNS)}
+            after = {name: kind for name, (kind, _) in found.items()}
+            assert before.items() <= after.items()
+            new = {name for name in after.keys() - before.keys() if name.split(".")[0] in tables}
+            assert [name for name in new if found[name][1]] == []
+            before, tables = after, {name.split(".")[0] for name in after}

@@ -226,24 +226,63 @@ async def test_what_was_acknowledged_survives_kill_9(path: Path, clock: FakeCloc
     assert len(found) % 3 == 0, "a transaction is whole or not there"
 
 
-async def test_a_store_from_before_profiles_keeps_its_jobs(path: Path, clock: FakeClock) -> None:
-    """Jobs of the first edition name no profile, and any worker takes them."""
-    store = await open_sqlite(path, clock)
-    jobs = await accept(store, a_request("pool-a"), a_request("pool-b"))
-    await store.close()
+FIRST_EDITION = """
+INSERT INTO schema_version VALUES (1, 0);
+INSERT INTO projects(name) VALUES ('project');
+INSERT INTO specs(sha256, name, body)
+  VALUES (x'00', 'p', '{"base":"current","inputs":null,"name":"p","version":"1"}');
+INSERT INTO pools(id, project, region, name, head_job)
+  VALUES (1, 1, '', 'pool-1', 1), (2, 1, '', 'pool-2', 2);
+INSERT INTO jobs(id, state, open, holds, reason, fence, cancel_asked, priority, project, pool, spec,
+                 created_us, source, fingerprint, natural_key)
+  SELECT id, 2, 1, 0, 0, 0, 0, 0, 1, id, 1, 0, 'test', 'a', 'a' FROM pools;
+INSERT INTO events(seq, job, at_us, event, state) VALUES (1, 1, 0, 'created', 2),
+                                                         (2, 2, 0, 'created', 2);
+INSERT INTO counts VALUES (2, 0, 2);
+UPDATE sequences SET last = 2;
+"""
+
+
+async def test_a_store_of_the_first_edition_keeps_its_jobs(path: Path, clock: FakeClock) -> None:
+    """Its jobs name no profile, any worker takes them, and their history goes on."""
     connection = apsw.Connection(str(path))
-    for name in ("jobs_ready", "jobs_orphaned", "jobs_named"):
-        connection.execute(f"DROP INDEX {name}")
-    connection.execute("ALTER TABLE jobs DROP COLUMN profile")
-    connection.execute("ALTER TABLE workers DROP COLUMN profiles")
-    connection.execute("DELETE FROM schema_version WHERE version > 1")
-    for statement in migrating.steps()[1].split(";"):
-        if "CREATE INDEX jobs_ready" in statement or "CREATE INDEX jobs_orphaned" in statement:
-            connection.execute(statement)
+    connection.execute(migrating._FIRST)
+    connection.execute(migrating.steps()[1])
+    connection.execute(FIRST_EDITION)
     connection.close()
 
     store = await open_sqlite(path, clock)
     found = await claim(store, await a_worker(store))
     await all_is_well(store)
+    told = [await story(store, job.id) for job, _ in found]
+    await accept(store)
     await store.close()
-    assert [(job.id, job.request.profile) for job, _ in found] == [(one, None) for one in jobs]
+
+    assert [(job.id, job.request.profile) for job, _ in found] == [(1, None), (2, None)]
+    assert told == [["created", "claimed"]] * 2
+
+
+def test_a_step_only_adds() -> None:
+    """Every column keeps its name and type, and none is asked for that the version before lacks.
+
+    So the statements of workers that run while a step is brought in stay right.
+    """
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE schema_version (version INTEGER, applied_us INTEGER) STRICT")
+    before: dict[str, str] = {}
+    tables: set[str] = set()
+    for sql in migrating.steps().values():
+        connection.execute(sql)
+        found = {
+            f"{table}.{column}": (kind, bool(needed) and default is None)
+            for table, column, kind, needed, default in connection.execute(
+                'SELECT t.name, c.name, c.type, c."notnull", c.dflt_value'
+                " FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+            )
+        }
+        after = {name: kind for name, (kind, _) in found.items()}
+        assert before.items() <= after.items()
+        new = {name for name in after.keys() - before.keys() if name.split(".")[0] in tables}
+        assert [name for name in new if found[name][1]] == []
+        before, tables = after, {name.split(".")[0] for name in after}
+    connection.close()
