@@ -4,7 +4,6 @@ Nothing here decides anything.  Every other module takes what it needs as argume
 tests and rehearsals can put the same parts together differently.
 """
 
-import hashlib
 import os
 import random
 import socket
@@ -12,10 +11,8 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
-import platformdirs
 from anyio.abc import TaskGroup
 
 from config.addresses import StoreEngine
@@ -41,7 +38,7 @@ from worker.modelarts.iam import IamClient
 from worker.modelarts.transport import ANSWER_LIMIT_BYTES, Transport, TransportSettings
 from worker.modelarts.urls import Urls
 from worker.prospects import Prospects
-from worker.reporting import Reporter
+from worker.reporting import Reporter, report_folder
 from worker.runner import Runner, RunnerLimits
 from worker.statistics import InHand, WorkerStatistics
 from worker.stores import opened_store
@@ -233,8 +230,9 @@ class Work:
             rescue_grace_s=settings.cloud.request_timeout,
             until_empty=self._until_empty,
         )
-        reporter = Reporter(store, self._report_folder())
         kept = settings.store
+        folder = report_folder(kept.sqlite_path, kept.url.get_secret_value())
+        reporter = Reporter(store, folder)
         upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
         return Runner(
             store,
@@ -255,15 +253,6 @@ class Work:
             rate=switchboard.rate,
             upkeep=upkeep.run,
         )
-
-    def _report_folder(self) -> Path:
-        """Return where this machine keeps how far results were reported, per store."""
-        path = self._settings.store.sqlite_path
-        if path is not None:
-            return path.with_name(path.name + ".results")
-        address = self._settings.store.url.get_secret_value().rpartition("@")[2]
-        store = hashlib.sha256(address.encode()).hexdigest()[:16]
-        return platformdirs.user_state_path("plugwave") / "results" / store
 
     async def _look_at_store(self, store: Store) -> None:
         while True:

@@ -8,6 +8,7 @@ The next worker on this machine takes over the rest of a dead one's row.
 """
 
 import fcntl
+import hashlib
 import mmap
 import os
 import struct
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import platformdirs
 import structlog
 
 from jobs.errors import StoreError
@@ -44,6 +46,19 @@ def emit_job(job: Job, worker_name: str | None) -> None:
         log.error("job.result", **fields)
     else:
         log.info("job.result", **fields)
+
+
+def report_folder(sqlite_path: Path | None, address: str) -> Path:
+    """Return where this machine keeps how far results of one store were reported.
+
+    Args:
+        sqlite_path: The file of a SQLite store.
+        address: The address of another one; what stands before the host does not count.
+    """
+    if sqlite_path is not None:
+        return sqlite_path.with_name(sqlite_path.name + ".results")
+    store = hashlib.sha256(address.rpartition("@")[2].encode()).hexdigest()[:16]
+    return platformdirs.user_state_path("plugwave") / "results" / store
 
 
 class Cursor:
