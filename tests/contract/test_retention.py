@@ -256,8 +256,14 @@ async def test_inputs_go_after_the_last_job_that_has_them(
         found = await store.job(job)
         assert found is not None
         assert found.request.plugin.inputs == inputs
+    for job in (back, anew):
+        await store.cancel(job, by="test")
+    clock.advance(hours=24 * 31)
+    await prune(store, MONTH)
+    # Asked for since it was marked: its time begins anew.
+    begun_anew = await store.forget(MONTH)
     clock.advance(hours=13)
-    assert (await store.forget(MONTH)).contents == 0
+    assert (begun_anew.contents, (await store.forget(MONTH)).contents) == (0, 2)
     await store.tidy(MONTH)
     await all_is_well(store)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from config.settings import StoreSettings
 from jobs.clock import SystemClock
 from jobs.errors import StoreError, StoreReadOnlyError, StoreVersionError
 from jobs.store.postgres import PostgresStore, migrations_sql, open_postgres
@@ -13,6 +14,7 @@ from jobs.store.postgres.migrating import _FIRST, schema_version, steps
 from tests.contract.steps import a_worker, accept, all_is_well, claim, story
 from tests.postgres.server import with_database
 from tests.postgres.steps import admin, run
+from worker.stores import opened_store
 
 
 @pytest.fixture
@@ -171,6 +173,18 @@ async def test_a_store_of_the_first_edition_keeps_its_jobs(bare: str) -> None:
 
     assert [(job.id, job.request.profile) for job, _ in found] == [(1, None), (2, None)]
     assert told == [["created", "claimed"]] * 2
+
+
+async def test_a_command_that_looks_makes_no_schema(bare: str) -> None:
+    """Whoever only looks changes nothing, and is told what to run."""
+    settings = StoreSettings.model_validate({"url": bare})
+
+    with pytest.raises(StoreError) as caught:
+        async with opened_store(settings, read_only=True):
+            pass
+
+    assert "plugwave store migrate" in caught.value.do
+    assert await run(bare, "SELECT FROM pg_namespace WHERE nspname = 'plugwave'") == []
 
 
 COLUMNS = """
