@@ -25,6 +25,7 @@ def request_body(request: JobRequest) -> dict[str, Any]:
         "pool_name": target.pool_name,
         "region": target.region,
         "plugin": _told(plugin),
+        "profile": request.profile,
         "idempotency_key": request.idempotency_key,
         "priority": request.priority or None,
         "not_before": _instant(request.not_before_us),

@@ -13,7 +13,10 @@ from jobs.model import InputsBase, JobRequest
 from jobs.requests import parse_request
 from jobs.requests.writing import request_body
 from jobs.states import JobEvent
-from jobs.store.protocol import EventCursor, Store
+from jobs.store.cursor import EventCursor
+from jobs.store.protocol import (
+    Store,
+)
 from jobs.store.sqlite import open_sqlite
 from jobs.store.sqlite.migrating import schema_version
 from tests.builders import a_request
@@ -133,7 +136,9 @@ def test_an_export_with_inputs_can_be_enqueued_elsewhere(cli: Cli) -> None:
         a_request("a", "0" * 32),
         a_request("a", "0" * 32, version=None, region="cn-north-4", base=InputsBase.EMPTY),
         a_request("a", "0" * 32, inputs={"a": [1, None, {"b": 1.5}]}, not_before_us=10**15 + 7),
-        a_request("a", "0" * 32, inputs={}, priority=-4, labels={"x": "y"}, deadline_s=90.0),
+        a_request(
+            "a", "0" * 32, inputs={}, priority=-4, labels={"x": "y"}, deadline_s=90.0, profile="b"
+        ),
     ],
     ids=["plain", "region", "inputs", "terms"],
 )
