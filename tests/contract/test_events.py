@@ -5,7 +5,11 @@ import pytest
 
 from jobs.model import WorkerId
 from jobs.states import HISTORY_WORDS, JobEvent, JobState
-from jobs.store.protocol import Event, EventCursor, Store
+from jobs.store.cursor import EventCursor
+from jobs.store.protocol import (
+    Event,
+    Store,
+)
 from tests.builders import NOON_US, a_request
 from tests.contract.steps import MINUTE_US, accept, bring, move
 from tests.fakes import FakeClock

@@ -6,8 +6,8 @@ import pytest
 
 from jobs.model import WorkerId
 from jobs.states import JobEvent
+from jobs.store.cursor import EventCursor
 from jobs.store.postgres import Patience, PostgresStore, open_postgres
-from jobs.store.protocol import EventCursor
 from tests.builders import a_request
 from tests.contract.steps import accept, claim, move
 from tests.fakes import FakeClock

@@ -6,8 +6,8 @@ import pytest
 from jobs.model import JobId, WorkerId
 from jobs.retention import DAY_S, Retention
 from jobs.states import JobEvent
+from jobs.store.cursor import EventCursor
 from jobs.store.postgres import PostgresStore
-from jobs.store.protocol import EventCursor
 from tests.builders import NOON_US, a_request
 from tests.contract.steps import a_worker, accept, all_is_well, claim, move, story
 from tests.fakes import FakeClock

@@ -9,7 +9,12 @@ from config.masking import clean_text, masked_inputs
 from jobs.clock import Clock, SystemClock, iso, seconds_to_us
 from jobs.errors import UsageError
 from jobs.model import job_name
-from jobs.store.protocol import Event, EventCursor, EventStore, Store
+from jobs.store.cursor import EventCursor
+from jobs.store.protocol import (
+    Event,
+    EventStore,
+    Store,
+)
 from worker.cli.arguments import DurationType
 from worker.cli.choices import Choices
 from worker.cli.console import COLOUR_OF, Console

@@ -9,9 +9,12 @@ still runs: nothing can appear there any more.
 from collections.abc import Sequence
 from typing import Final
 
+from jobs.store.cursor import EventCursor
 from jobs.store.postgres import rows
 from jobs.store.postgres.wire import Wire
-from jobs.store.protocol import Event, EventCursor
+from jobs.store.protocol import (
+    Event,
+)
 
 _AFTER: Final = """
 SELECT seq, at_us, job, event, state, data, xid::text::bigint

@@ -21,6 +21,7 @@ from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.retention import Retention
 from jobs.states import JobState, WaitReason
+from jobs.store.cursor import EventCursor
 from jobs.store.keeping import Forgotten, Pruned, Tidied
 from jobs.store.postgres import (
     buckets,
@@ -49,7 +50,6 @@ from jobs.store.protocol import (
     Change,
     Enqueued,
     Event,
-    EventCursor,
     Figure,
     Finding,
     IntakePosition,

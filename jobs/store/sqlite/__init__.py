@@ -7,6 +7,7 @@ and `liveness` are about the file and the machine; ``migrations/`` is the schema
 """
 
 from jobs.store.sqlite.migrating import migrations_sql
-from jobs.store.sqlite.store import SqliteStore, open_sqlite, pending_sql
+from jobs.store.sqlite.opening import open_sqlite, pending_sql
+from jobs.store.sqlite.store import SqliteStore
 
 __all__ = ["SqliteStore", "migrations_sql", "open_sqlite", "pending_sql"]

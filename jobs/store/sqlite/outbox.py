@@ -7,7 +7,10 @@ One process writes at a time, and numbers are given out under the write lock, so
 from collections.abc import Sequence
 from typing import Final
 
-from jobs.store.protocol import Event, EventCursor
+from jobs.store.cursor import EventCursor
+from jobs.store.protocol import (
+    Event,
+)
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.transaction import Snapshot
 

@@ -19,12 +19,12 @@ from jobs.errors import (
 from jobs.store.protocol import JobFilter
 from jobs.store.sqlite import SqliteStore, migrating, open_sqlite
 from jobs.store.sqlite.connection import check_library
-from tests.builders import a_request
 from tests.contract.steps import (
     a_worker,
     accept,
     all_is_well,
     claim,
+    story,
 )
 from tests.fakes import FakeClock
 from tests.unit.sqlite.steps import writing
