@@ -7,6 +7,7 @@ import pytest
 
 from config.loading import Loaded
 from config.settings import Settings
+from jobs.store.postgres import migrations_sql
 from worker.doctor.checkup import Asked, Report, checkup
 from worker.simulator import Simulator, SimulatorOptions
 
@@ -42,6 +43,7 @@ async def test_a_database_without_a_store_stays_as_it_is(dsn: str) -> None:
 
     [store] = [line for line in seen.lines if line.topic == "store"]
     there = await connection.fetchval("SELECT to_regnamespace('plugwave')")
+    await connection.execute(migrations_sql())  # another test gets this database
     await connection.close()
     assert seen.exit_code == 9
     assert "store migrate" in (store.do or "")
