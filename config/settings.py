@@ -119,28 +119,25 @@ class StoreSettings(Section):
         default_factory=default_store_url,
         json_schema_extra={"shown": "SQLite in the state folder", "address": True},
     )
-    """The queue's database: `sqlite:///PATH` for one machine, `postgresql://…` for several.
-    The default is `state.db` in `$XDG_STATE_HOME/plugwave` or `~/.local/state/plugwave`; where
-    neither variable tells of a home, as in a system service, in `/var/lib/plugwave`."""
+    """The queue's database: `sqlite:///PATH` for one machine, `postgresql://…` for several. The
+    default is `state.db` in `$XDG_STATE_HOME/plugwave` or `~/.local/state/plugwave`; without a
+    home, as in a system service, in `/var/lib/plugwave`."""
 
     url_file: UserPath | None = None
     """A file that holds `store.url`, for addresses with a password."""
 
     keep_finished: Duration = 30 * DAY_S
-    """How long a job is kept after it ended, with its attempts, inputs and history; 0 is for ever.
-    Long enough to ask why a month later, short enough that the store stays small. A job whose
-    result line is not written yet stays longer, an open one always."""
+    """How long an ended job is kept, with its inputs and history; 0 is for ever."""
 
     keep_keys: Duration = 30 * DAY_S
-    """How long an idempotency key is known after its job ended, and at least as long as the job; 0
-    is for ever. Repeated later than that, a request is a new job."""
+    """How long a key is known after its job ended, at least as long as the job; 0 is for ever."""
 
     prune_every: PositiveDuration = 600.0
     """How often one of the workers looks for what has become old enough to go."""
 
     @property
     def retention(self) -> Retention:
-        """How long what is kept."""
+        """What `keep_finished` and `keep_keys` say."""
         return Retention(finished_s=self.keep_finished, keys_s=self.keep_keys)
 
     @property
