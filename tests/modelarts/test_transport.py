@@ -8,16 +8,11 @@ from collections.abc import Callable, Iterator
 import anyio
 import anyio.lowlevel
 import pytest
-from aiohttp import (
-    ClientHandlerType,
-    ClientRequest,
-    ClientResponse,
-    ServerDisconnectedError,
-)
+from aiohttp import ClientTimeout
 from yarl import URL
 
 from jobs.errors import ConfigError
-from jobs.outcomes import Outcome
+from jobs.outcomes import Answer, Outcome
 from tests.fakes import FakeClock
 from tests.modelarts.scripted import (
     BODY,
@@ -51,51 +46,25 @@ async def test_a_dropped_connection_is_not_repeated_behind_our_back() -> None:
     assert (served.connections, len(served.requests)) == (1, 2)
 
 
-async def test_a_second_writing_is_refused_even_if_the_library_tries() -> None:
-    """Should the library's own switch vanish, the request class still keeps the wire clean."""
+async def test_a_dropped_send_is_not_repeated_behind_our_back() -> None:
+    """A send whose reused connection drops is one request on the wire, and asked for once."""
     gate = Gates()
-    async with cloud(LIST, Reply(then=Then.CLOSE), LIST) as served, caller(served) as call:
-        session = call.transport._session
-        assert session is not None
-        session._retry_connection = True
+    dropped = Reply(then=Then.CLOSE)
+    async with cloud(LIST, dropped, http(200, OPEN_ANSWER)) as served, caller(served) as call:
         await call.list()
-        lost = await call.list(gate=gate)
+        lost = await call.create(gate=gate)
 
     assert (lost.outcome, lost.sent) == (_O.CONNECTION_LOST, True)
-    assert (len(served.requests), gate.asked) == (2, 1)
-
-
-async def test_the_same_request_is_not_written_a_second_time() -> None:
-    """Nothing between us and the wire can repeat a request that may have left."""
-
-    async def again(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
-        try:
-            return await send(request)
-        except ServerDisconnectedError:
-            return await send(request)
-
-    dropped = Reply(then=Then.CLOSE)
-    async with cloud(dropped, http(200, OPEN_ANSWER)) as served, caller(served) as call:
-        session = call.transport._session
-        assert session is not None
-        session._middlewares = (again,)
-        answer = await call.create()
-
-    assert (answer.outcome, answer.sent) == (_O.CONNECTION_LOST, True)
-    assert len(served.requests) == 1
+    assert (served.connections, len(served.requests), gate.asked) == (1, 2, 1)
 
 
 async def test_the_gate_is_asked_when_the_connection_stands() -> None:
     """What the gate decides is true at the moment of writing, not before a connection was found."""
     async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
         bytes_then: list[int] = []
-        session = call.transport._session
-        assert session is not None
 
         def gate() -> None:
-            connector = session.connector
-            assert connector is not None
-            bytes_then.append(len(connector._acquired))
+            bytes_then.append(len(call.transport.connector._acquired))
 
         await call.create(gate=gate)
 
@@ -140,10 +109,7 @@ async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next() -> No
 
 def idle_connections(transport: Transport, *, unspoilt: bool = False) -> int:
     """Return how many pooled connections look alive, and unspoilt if that is asked for."""
-    session = transport._session
-    assert session is not None
-    assert session.connector is not None
-    pooled = session.connector._conns.values()
+    pooled = transport.connector._conns.values()
     protocols = [protocol for row in pooled for protocol, _ in row]
     return sum(one.is_connected() and not (unspoilt and one.should_close) for one in protocols)
 
@@ -326,23 +292,63 @@ async def test_nothing_on_the_way_shows_the_credential_or_the_body(
 
 async def test_a_late_timer_does_not_cut_a_connection_that_was_given_back() -> None:
     """Once an answer is complete its connection may serve another; its own deadline is void."""
-    whole = http(200, OPEN_ANSWER)
-    head, end, body = whole.data.partition(b"\r\n\r\n")
-    in_two = Reply(data=head + end, late=body)
-    async with cloud(in_two, whole) as served, caller(served) as call:
-        sending = Sending(body=BODY, gate=open_gate, clock=call.clock, deadline=float("inf"))
-        session = call.transport._session
-        assert session is not None
-        url = URL(f"{served.endpoint}/v2", encoded=True)
-        response = await session.request("POST", url, data=sending)
-        conn = response.connection
-        served.taken.set()
-        await response.read()
-        assert sending.timer is not None
-        sending.timer.cancel()
-        assert conn is sending.conn
-        sending.expire()
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
+        await call.create()
+        connector = call.transport.connector
+        address = next(iter(call.transport._origins.values())).address
+        conn = await connector.connect(address, [], ClientTimeout())
+        conn.release()
+        sending = Sending(data=b"", gate=open_gate, deadline=0.0)
+        sending.expire(conn)
         after = await call.create()
 
     assert not sending.expired
     assert (after.outcome, served.connections) == (_O.OK, 1)
+
+
+@pytest.mark.parametrize("evil", ["a\r\nX-Evil: 1", "a\nb", "a\x00b", "t\u00f6ken"])
+async def test_a_header_that_would_end_its_line_is_refused_before_anything_is_written(
+    evil: str,
+) -> None:
+    """Whatever a header is made of, it cannot bring a second header or request onto the wire."""
+    async with cloud(http(200, OPEN_ANSWER)) as served, Transport(FakeClock()) as transport:
+        url = URL(f"{served.endpoint}/v2", encoded=True)
+        answer = await transport.request(
+            "GET", url, {"X-Auth-Token": evil}, timeout_s=LONG_S, gate=open_gate
+        )
+
+    assert isinstance(answer, Answer)
+    assert (answer.outcome, answer.sent) == (_O.NOT_SENDABLE, False)
+    assert (served.connections, served.bytes_seen) == (0, 0)
+
+
+async def test_interim_answers_are_passed_over() -> None:
+    """What a gateway says on the way (103, 100) is not the answer."""
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+    reply = Reply(data=early + http(200, OPEN_ANSWER).data)
+    async with cloud(reply) as served, caller(served) as call:
+        answers = [await call.create(), await call.create()]
+
+    assert [one.outcome for one in answers] == [_O.OK, _O.OK]
+    assert served.connections == 1
+
+
+async def test_a_host_header_is_sent_once() -> None:
+    """The signature covers Host; it stands in the head once, as it was signed."""
+    async with cloud(http(200, OPEN_ANSWER)) as served, Transport(FakeClock()) as transport:
+        url = URL(f"{served.endpoint}/v2", encoded=True)
+        host = {"Host": url.host_port_subcomponent or ""}
+        await transport.request("GET", url, host, timeout_s=LONG_S, gate=open_gate)
+
+    assert served.requests[0].lower().count(b"host:") == 1
+
+
+async def test_a_request_without_a_body_says_so_where_a_body_is_usual() -> None:
+    """A POST that carries nothing names its length, so that no server waits for the rest."""
+    async with cloud(http(200)) as served, Transport(FakeClock()) as transport:
+        url = URL(f"{served.endpoint}/v2", encoded=True)
+        for method in ("POST", "GET"):
+            await transport.request(method, url, {}, timeout_s=LONG_S, gate=open_gate)
+
+    assert b"content-length: 0\r\n" in served.requests[0].lower()
+    assert b"content-length" not in served.requests[1].lower()

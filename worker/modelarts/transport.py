@@ -1,52 +1,44 @@
 """Send one request and bring back one complete answer, or say how it failed.
 
-One aiohttp session for a process, no retries, no redirects, no cookies.  The one idea: a
-request class of our own is the last stop before the wire.  There the caller's gate decides,
-the moment of sending is noted, and a second writing of the same request is refused, because
-the library silently repeats a GET when a reused connection drops and no limiter would have
-counted that.  This costs nothing measurable; a TraceConfig costs a fifth of a request.
+One pool of connections for a process, no retries, no redirects, no cookies.  aiohttp makes and
+pools the connections and reads the answers; between the two we write the request ourselves, in
+one piece.  So there is one moment of sending: right before it the caller's gate decides, right
+after it the request may have left, and nothing can repeat it behind our back, as a session does
+with a GET whose reused connection drops.  It also costs 0.4 of a request of a tuned session
+(`benchmarks`), which prepares headers, cookies, redirects, timers and a writer each time.
 
 Time runs out without a cancel scope for each request, which would cost a fifth of it: aiohttp
 bounds making a connection, and from the gate on a timer cuts the connection at the deadline,
 which ends every wait there is.  A caller may still put a scope around a call.
 
 What the gate refuses has not been written: the connection goes back unused.  A connection
-that is gone, or into which the server spoke unasked, is not written to either.  With a body
-the bytes follow within one turn of the event loop (aiohttp writes head and body together
-from a task of its own before Python 3.12); nothing is waited for in between.  A process that
-was stopped in that turn does not write afterwards (`WRITE_WITHIN_S`).  After the gate "sent"
-means *may have left*: that a server dropped an idle connection just before cannot be told
-from a request that was lost after it had been received.  Whoever gives up waiting also takes
-back what the kernel has not sent yet; see `worker.modelarts.sockets`.
+that is gone, or into which the server spoke unasked, is not written to either.  A process that
+was stopped between its gate and its first byte does not write afterwards (`WRITE_WITHIN_S`).
+After the gate "sent" means *may have left*: that a server dropped an idle connection just
+before cannot be told from a request that was lost after it had been received.  Whoever gives
+up waiting also takes back what the kernel has not sent yet; see `worker.modelarts.sockets`.
 """
 
+import asyncio
 import ssl
-from asyncio import TimerHandle, get_running_loop
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import (
-    ClientError,
-    ClientRequest,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
-    StreamReader,
-    TCPConnector,
-)
-from aiohttp.abc import AbstractStreamWriter
+import anyio
+from aiohttp import BasicAuth, ClientError, ClientRequest, ClientTimeout, StreamReader, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.helpers import get_env_proxy_for_url
 from yarl import URL
 
 from jobs.clock import Clock, seconds_to_us
 from jobs.errors import ConfigError
 from jobs.outcomes import Answer, Outcome
 from worker.modelarts.faults import GateClosed
+from worker.modelarts.heads import Origin
 from worker.modelarts.outcomes_of_exceptions import FOREIGN, answer_of_exception, without_answer
 from worker.modelarts.sockets import discard, socket_factory
 
@@ -59,6 +51,11 @@ ANSWER_LIMIT_BYTES: Final = 1024 * 1024
 WRITE_WITHIN_S: Final = 1.0
 """A request that is not written so soon after its gate was asked is not written at all: the
 process was stopped in between, and what the gate said may be true no more."""
+
+_WRITE_WITHIN_US: Final = seconds_to_us(WRITE_WITHIN_S)
+
+MOST_ORIGINS: Final = 64
+"""Origins whose common part is remembered; a worker talks to a few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,95 +105,34 @@ class Sending:
     """One request on its way.
 
     Attributes:
-        body: The bytes to send.
-        gate: Asked right before they are written.
-        clock: What the moment of sending is read from.
+        data: The whole request, head and body.
+        gate: Asked right before it is written.
         deadline: The event loop's time at which the answer must have been read.
         sent_us: Set when the request may have left.
         expired: Whether the connection was cut because the deadline had passed.
-        timer: Cuts the connection at the deadline.
-        conn: What it was written to.
     """
 
-    body: bytes | None = field(repr=False)
+    data: bytes = field(repr=False)
     gate: Gate
-    clock: Clock
     deadline: float
     sent_us: int | None = None
     expired: bool = False
-    timer: TimerHandle | None = None
-    conn: Connection | None = None
 
-    def expire(self) -> None:
+    def ask(self, now: float) -> None:
+        """Ask the gate whether it may be written now; raises what keeps it back."""
+        if now >= self.deadline:
+            raise TimeoutError
+        self.gate()
+
+    def expire(self, conn: Connection) -> None:
         """Cut the connection, unless it has been given back because the answer is complete."""
-        self.expired = self.take_back()
-
-    def take_back(self) -> bool:
-        """Cut the connection and drop what has not left yet; False when it was given back."""
-        transport = None if self.conn is None else self.conn.transport
-        if transport is None:
-            return False
-        discard(transport)
-        return True
-
-    def is_overdue(self) -> bool:
-        """Whether the gate was asked too long ago for its answer to hold still."""
-        asked_us = self.sent_us
-        return asked_us is None or self.clock.now_us() - asked_us > _WRITE_WITHIN_US
+        if conn.transport is not None:
+            self.expired = True
+            discard(conn.transport)
 
 
 class ConnectionGoneError(ClientError):
     """The connection could not be used any more; nothing was written."""
-
-
-class SentTwiceError(ClientError):
-    """The library tried to write the same request again; the first one is lost."""
-
-
-_WRITE_WITHIN_US: Final = seconds_to_us(WRITE_WITHIN_S)
-
-
-class _Request(ClientRequest):
-    """The last stop before the wire; ``data`` of the session's request is a `Sending`."""
-
-    _sending: Sending | None = None
-
-    def update_body_from_data(self, body: object, _stacklevel: int = 3) -> None:
-        """Keep the `Sending` and give aiohttp its bytes."""
-        if not isinstance(body, Sending):
-            super().update_body_from_data(body, _stacklevel)
-            return
-        self._sending = body
-        super().update_body_from_data(body.body, _stacklevel)
-
-    async def send(self, conn: Connection) -> ClientResponse:
-        """Ask the gate, note the moment, write."""
-        sending, protocol = self._sending, conn.protocol
-        if sending is None or sending.sent_us is not None:
-            raise SentTwiceError
-        if protocol is None or not _is_usable(protocol):
-            raise ConnectionGoneError
-        if self.loop.time() >= sending.deadline:
-            raise TimeoutError
-        try:
-            sending.gate()
-        except GateClosed:
-            conn.release()
-            raise
-        sending.sent_us = sending.clock.now_us()
-        sending.conn = conn
-        sending.timer = self.loop.call_at(sending.deadline, sending.expire)
-        return await super().send(conn)
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
-    ) -> None:
-        """Write head and body, unless the process was stopped since the gate was asked."""
-        sending = self._sending
-        if sending is not None and sending.is_overdue():
-            sending.take_back()
-            return
-        await super().write_bytes(writer, conn, content_length)
 
 
 def _is_usable(protocol: ResponseHandler) -> bool:
@@ -215,32 +151,25 @@ class Transport:
     def __init__(self, clock: Clock, settings: TransportSettings | None = None) -> None:
         self._clock = clock
         self._settings = settings or TransportSettings()
-        self._session: ClientSession | None = None
+        self._connector: TCPConnector | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._origins: dict[tuple[str, str], Origin] = {}
+        self._shared = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": self._settings.user_agent,
+        }
 
     async def __aenter__(self) -> Self:
-        """Open the session; it belongs to the running event loop."""
+        """Open the pool; it belongs to the running event loop."""
         settings = self._settings
-        self._session = ClientSession(
-            connector=TCPConnector(
-                limit=0,
-                keepalive_timeout=settings.keepalive_s,
-                ttl_dns_cache=settings.dns_cache_s,
-                ssl=True if settings.tls is None else settings.tls,
-                socket_factory=socket_factory(settings.unacked_s),
-            ),
-            cookie_jar=DummyCookieJar(),
-            auto_decompress=False,
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": settings.user_agent,
-            },
-            request_class=_Request,
-            trust_env=settings.trust_env,
+        self._loop = asyncio.get_running_loop()
+        self._connector = TCPConnector(
+            limit=0,
+            keepalive_timeout=settings.keepalive_s,
+            ttl_dns_cache=settings.dns_cache_s,
+            socket_factory=socket_factory(settings.unacked_s),
         )
-        # No hidden repetition of a GET.  The attribute is what aiohttp's own test client sets;
-        # were it to vanish, `_Request.send` still keeps a second writing off the wire.
-        self._session._retry_connection = False  # noqa: SLF001 - no public switch exists
         return self
 
     async def __aexit__(
@@ -250,8 +179,14 @@ class Transport:
         traceback: TracebackType | None,
     ) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        if self._connector is not None:
+            await self._connector.close()
+
+    @property
+    def connector(self) -> TCPConnector:
+        """The pool of connections, while it is open."""
+        assert self._connector is not None, "the transport is used outside of its `async with`"
+        return self._connector
 
     async def request(
         self,
@@ -279,49 +214,92 @@ class Transport:
         """
         if timeout_s <= 0:
             return without_answer(Outcome.CONNECT_TIMEOUT, sent=False, detail="no time left")
-        deadline = get_running_loop().time() + timeout_s
-        sending = Sending(body=body, gate=gate, clock=self._clock, deadline=deadline)
-        assert self._session is not None, "the transport is used outside of its `async with`"
-        ask = partial(
-            self._session.request,
-            method,
-            url,
-            headers=headers,
-            data=sending,
-            timeout=_connect_within(timeout_s),
-            allow_redirects=False,
-        )
+        assert self._loop is not None, "the transport is used outside of its `async with`"
+        sending = Sending(data=b"", gate=gate, deadline=self._loop.time() + timeout_s)
         try:
-            raw = await _exchange(ask, sending, self._settings.answer_limit_bytes)
+            origin = self._origins.get((url.scheme, url.authority)) or await self._origin(url)
+            head = origin.head(method, url, headers, None if body is None else len(body))
+            sending.data = head if body is None else head + body
+            conn = await self._connection(origin, _connect_within(timeout_s))
+            raw = await self._exchange(conn, sending)
         except (GateClosed, *FOREIGN) as error:
             if not sending.expired:
                 return answer_of_exception(error, sent=sending.sent_us is not None)
         else:
             if not sending.expired:
                 return raw
-        finally:
-            if sending.timer is not None:
-                sending.timer.cancel()
         return without_answer(Outcome.ANSWER_TIMEOUT, sent=True, detail=f"after {timeout_s:g} s")
 
+    async def _origin(self, url: URL) -> Origin:
+        """Put together what all requests to the URL's origin have in common."""
+        settings = self._settings
+        proxy: URL | None = None
+        proxy_auth: BasicAuth | None = None
+        if settings.trust_env:
+            try:
+                found = partial(get_env_proxy_for_url, url)
+                proxy, proxy_auth = await anyio.to_thread.run_sync(found)
+            except LookupError:
+                proxy = None
+        address = ClientRequest(
+            "GET",
+            url.origin(),
+            loop=self._loop,
+            ssl=True if settings.tls is None else settings.tls,
+            proxy=proxy,
+            proxy_auth=proxy_auth,
+        )
+        if len(self._origins) >= MOST_ORIGINS:
+            self._origins.clear()
+        origin = Origin(address, self._shared, proxy_auth)
+        self._origins[url.scheme, url.authority] = origin
+        return origin
 
-async def _exchange(
-    ask: Callable[[], Awaitable[ClientResponse]], sending: Sending, limit_bytes: int
-) -> RawAnswer:
-    """Write the request and read the answer; raises what aiohttp raises."""
-    try:
-        response = await ask()
-    except ConnectionGoneError:
-        # The pool gave us a spoilt connection and has dropped it: nothing was written, and the
-        # gate was not asked.  Another one is tried, once.
-        response = await ask()
-    assert sending.sent_us is not None
-    return RawAnswer(
-        status=response.status,
-        headers=response.headers,
-        body=await _body_of(response, limit_bytes),
-        sent_us=sending.sent_us,
-    )
+    async def _connection(self, origin: Origin, timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's bound on connecting, not a deadline of ours
+        """Return a connection that a request may be written to.
+
+        A pooled one may turn out to be spoilt; it is dropped, and another one tried, once.
+        """
+        for _ in range(2):
+            conn = await self.connector.connect(origin.address, [], timeout)
+            protocol = conn.protocol
+            if protocol is not None and _is_usable(protocol):
+                return conn
+            conn.close()
+        raise ConnectionGoneError
+
+    async def _exchange(self, conn: Connection, sending: Sending) -> RawAnswer:
+        """Ask the gate, note the moment, write, and read the answer; raises what aiohttp raises."""
+        loop, protocol, wire = self._loop, conn.protocol, conn.transport
+        assert loop is not None
+        assert protocol is not None
+        assert wire is not None
+        timer = loop.call_at(sending.deadline, sending.expire, conn)
+        try:
+            protocol.set_response_params(auto_decompress=False, read_until_eof=True)
+            sending.ask(loop.time())
+            sent_us = sending.sent_us = self._clock.now_us()
+            if self._clock.now_us() - sent_us > _WRITE_WITHIN_US:
+                raise ConnectionGoneError  # noqa: TRY301 - nothing was written, and nobody must rely on it
+            wire.write(sending.data)
+            message, content = await protocol.read()
+            while 100 <= message.code < 200 and message.code != 101:  # an interim answer
+                message, content = await protocol.read()
+            body = await _body_of(message.headers, content, self._settings.answer_limit_bytes)
+        except BaseException:
+            if sending.sent_us is None:
+                conn.release()  # not a byte was written
+            else:
+                discard(wire)
+                conn.close()
+            raise
+        finally:
+            timer.cancel()
+        if body is None:
+            conn.close()
+        else:
+            conn.release()
+        return RawAnswer(status=message.code, headers=message.headers, body=body, sent_us=sent_us)
 
 
 @lru_cache(64)
@@ -330,26 +308,17 @@ def _connect_within(timeout_s: float) -> ClientTimeout:
     return ClientTimeout(total=None, connect=timeout_s, sock_connect=None, sock_read=None)
 
 
-async def _body_of(response: ClientResponse, limit_bytes: int) -> bytes | None:
-    """Return the body; None, and the connection closed, when it is compressed or too large."""
-    encoding = response.headers.get("Content-Encoding")
-    length = response.content_length
-    refused = encoding is not None and encoding.lower() != "identity"
-    if refused or (length is not None and length > limit_bytes):
-        response.close()
+async def _body_of(
+    headers: Mapping[str, str], content: StreamReader, limit_bytes: int
+) -> bytes | None:
+    """Return the body; None when it is compressed or too large."""
+    encoding = headers.get("Content-Encoding")
+    if encoding is not None and encoding.lower() != "identity":
         return None
-    if length is not None:
-        return await response.read()
-    try:
-        body = await _read_up_to(response.content, limit_bytes)
-    except BaseException:
-        response.close()
-        raise
-    if body is None:
-        response.close()
-    else:
-        response.release()
-    return body
+    length = headers.get("Content-Length")
+    if length is None:
+        return await _read_up_to(content, limit_bytes)
+    return await content.read() if int(length) <= limit_bytes else None
 
 
 async def _read_up_to(content: StreamReader, limit: int) -> bytes | None:
