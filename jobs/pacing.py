@@ -228,7 +228,33 @@ def reserve(
             turns.append(chosen)
         if early:
             break
+        if own is None and len(turns) == 1:
+            more = _in_a_row(pace, changed[key], left[chosen.project], now_us, until_us)
+            slots += [Slot(at_us=at_us, project=chosen.project) for at_us in more]
+            left[chosen.project] -= len(more)
+            changed[key] = _without_row(changed[key], more)
+            if left[chosen.project] <= 0:
+                break
     return changed, slots
+
+
+def _in_a_row(pace: Pace, bucket: Bucket, count: int, now_us: int, until_us: int) -> range:
+    """Return up to *count* slots that simply follow each other: no gap, no burst, no block.
+
+    For a high limit the loop above would be most of what a slot costs.
+    """
+    step_us, first_us = spacing_us(pace, bucket, now_us), bucket.next_us
+    plain = first_us >= now_us and first_us >= bucket.blocked_us
+    if not plain or bucket.gap_end_us or count <= 0 or first_us > until_us:
+        return range(0)
+    return range(first_us, min(first_us + count * step_us, until_us + 1), step_us)
+
+
+def _without_row(bucket: Bucket, row: range) -> Bucket:
+    """Return the shared row after the slots in *row* were given away."""
+    if not row:
+        return bucket
+    return replace(bucket, next_us=row[-1] + row.step, given=bucket.given + len(row))
 
 
 def _whose_turn(

@@ -11,14 +11,20 @@ was read before it stays fresh.
 
 A turn is used on time or not at all: its holder asks `Turn.is_late` right before the first
 byte, and takes a new turn when it is.
+
+Where the limit leaves slots so close together that one is always due, waiting for one would be
+all that a request does; so a stock for what is likely to be asked is kept, and a request that
+comes while nobody waits takes the slot of this moment without being put in line.
 """
 
+import asyncio
 import math
+from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import TracebackType
 from typing import Final
 
 import anyio
@@ -46,6 +52,20 @@ STOCK_S: Final = 0.250
 
 REFILL_S: Final = 0.120
 """The stock is refilled when it reaches less far than this."""
+
+SPARE_S: Final = LATE_LIMIT_S / 2
+"""A slot that is over by less than this may still be given away: there is time to use it."""
+
+COMMIT_S: Final = 0.008
+"""A send needs a slot that is this far ahead, where there is a choice: its intent is committed
+in between."""
+
+CLOSE_S: Final = LATE_LIMIT_S / 4
+"""Slots that are no further apart than this are kept in stock for requests that are likely to
+come.  Further apart each one counts, and none is reserved that nobody has asked for."""
+
+MOST_STOCK: Final = 2_000
+"""Slots in stock."""
 
 RETRY_S: Final = 0.100
 """Pause when no slot can be had yet (blocked by a 429, or a very low rate)."""
@@ -76,19 +96,85 @@ class Turn:
 
     async def wait(self) -> None:
         """Wait until it is time."""
-        await self.clock.sleep(self.at - self.clock.monotonic())
+        early_s = self.at - self.clock.monotonic()
+        if early_s > 0:
+            await self.clock.sleep(early_s)
 
     def is_late(self) -> bool:
         """Whether the moment has passed; then nothing may be sent on it."""
         return self.clock.monotonic() - self.at > LATE_LIMIT_S
 
 
-@dataclass(slots=True, eq=False)
+class _Bell:
+    """Wakes the one task that waits for it; rung before the wait, it ends the wait at once.
+
+    A tenth of an event's cost: there is one for each loop below, not one for each wait.
+    """
+
+    __slots__ = ("_rung", "_sleeper")
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._sleeper: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        self._rung = True
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
+
+    async def wait(self) -> None:
+        if not self._rung:
+            self._sleeper = asyncio.get_running_loop().create_future()
+            try:
+                await self._sleeper
+            finally:
+                self._sleeper = None
+        self._rung = False
+
+
 class _Waiter:
-    project: str
-    kind: Kind
-    ready: anyio.Event = field(default_factory=anyio.Event)
-    turn: Turn | None = None
+    """One request that has or wants a turn; entering it waits, leaving it gives the place back."""
+
+    __slots__ = ("_limiter", "answered", "kind", "project", "turn")
+
+    def __init__(self, limiter: "Limiter", project: str, kind: Kind) -> None:
+        self._limiter = limiter
+        self.project = project
+        self.kind = kind
+        self.turn: Turn | None = None
+        self.answered: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Turn:
+        """Wait for the turn.
+
+        Raises:
+            Closed: If the worker drains before there was one.
+        """
+        if not self._limiter.begin(self):
+            self.answered = asyncio.get_running_loop().create_future()
+            try:
+                await self.answered
+            except BaseException:
+                self._limiter.forget(self)
+                raise
+        if self.turn is None:
+            raise Closed
+        return self.turn
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the place in flight back."""
+        self._limiter.end()
+
+    def answer(self, turn: Turn | None) -> None:
+        """Let it go on with its turn, or without one: refused."""
+        self.turn = turn
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_result(None)
 
 
 @dataclass(slots=True)
@@ -143,9 +229,14 @@ class Limiter:
         self._in_flight = 0
         self._lines: dict[str, _Line] = {}
         self._waiting = 0
-        self._stock: deque[tuple[float, str]] = deque()
-        self._wake_lease = anyio.Event()
-        self._wake_hand = anyio.Event()
+        self._stock: list[tuple[float, str]] = []
+        """(monotonic seconds, project), earliest first."""
+        self._pull = 0.0
+        """Turns a second that were lately taken."""
+        self._taken = 0
+        self._counted_at = clock.monotonic()
+        self._wake_lease = _Bell()
+        self._wake_hand = _Bell()
         self._sent: deque[float] = deque(maxlen=10_000)
         self._limit = pace.limit
         self._closed = False
@@ -162,32 +253,38 @@ class Limiter:
             self._sent.popleft()
         return len(self._sent) / over_s
 
-    @asynccontextmanager
-    async def turn(self, project: str, kind: Kind) -> AsyncIterator[Turn]:
-        """Wait for a turn, and count as in flight until the block is left.
+    def turn(self, project: str, kind: Kind) -> _Waiter:
+        """Return a context that waits for a turn and counts as in flight until it is left.
+
+        Entering it raises `Closed` if the worker drains before there was a turn.
+        """
+        return _Waiter(self, project, kind)
+
+    def begin(self, waiter: _Waiter) -> bool:
+        """Give a turn at once if one is to be had and nobody waits; else put it in line.
 
         Raises:
-            Closed: If the worker drains before there was a turn.
+            Closed: If the worker drains.
         """
         if self._closed:
             raise Closed
-        waiter = _Waiter(project, kind)
-        self._lines.setdefault(project, _Line()).queue(kind).append(waiter)
+        if not self._waiting and self._project_pace is None:
+            at = self._slot_of_this_moment(waiter.kind)
+            if at is not None:
+                waiter.turn = self._taken_at(at)
+                return True
+        self._lines.setdefault(waiter.project, _Line()).queue(waiter.kind).append(waiter)
         self._waiting += 1
-        self._wake_lease.set()
-        try:
-            await waiter.ready.wait()
-        except BaseException:
-            self._forget(waiter)
-            raise
-        if waiter.turn is None:
-            raise Closed
-        try:
-            yield waiter.turn
-        finally:
-            self._in_flight -= 1
-            self._wake_hand.set()
-            self._wake_lease.set()
+        self._wake_lease.ring()
+        self._wake_hand.ring()
+        return False
+
+    def end(self) -> None:
+        """Take note that a request is no longer in flight."""
+        self._in_flight -= 1
+        if self._waiting:
+            self._wake_hand.ring()
+            self._wake_lease.ring()
 
     def close(self) -> None:
         """Refuse every request that has no turn yet, now and from now on."""
@@ -195,7 +292,7 @@ class Limiter:
         for line in self._lines.values():
             while len(line):
                 self._waiting -= 1
-                line.pop().ready.set()
+                line.pop().answer(None)
 
     def sent(self) -> None:
         """Note that a request's headers have just left."""
@@ -223,22 +320,76 @@ class Limiter:
             tasks.start_soon(self._keep_stock, name="limiter stock")
             tasks.start_soon(self._hand_out, name="limiter turns")
 
-    def _forget(self, waiter: _Waiter) -> None:
+    def forget(self, waiter: _Waiter) -> None:
+        """Take back what was given to a request that is cancelled while it waits."""
         if waiter.turn is not None:  # it was handed out and cancelled in the same moment
-            self._in_flight -= 1
-            self._wake_hand.set()
-            return
-        if waiter.ready.is_set():  # refused and cancelled in the same moment
-            return
-        self._lines[waiter.project].queue(waiter.kind).remove(waiter)
-        self._waiting -= 1
+            self.end()
+        elif waiter.answered is not None and not waiter.answered.cancelled():
+            return  # refused and cancelled in the same moment
+        else:
+            self._lines[waiter.project].queue(waiter.kind).remove(waiter)
+            self._waiting -= 1
+
+    def _slot_of_this_moment(self, kind: Kind) -> float | None:
+        """Take the slot that suits a request that comes now; None when it has to wait.
+
+        That is the last one that is due: it leaves the most time to use it.  A send takes one
+        that is due when its intent is committed.
+        """
+        stock, now = self._stock, self._clock.monotonic()
+        if not stock or self._in_flight >= self._max_in_flight:
+            return None
+        aim = now + COMMIT_S if kind is Kind.SEND else now
+        place = bisect_right(stock, (aim, ""))
+        if place and stock[place - 1][0] >= (now if kind is Kind.SEND else now - SPARE_S):
+            place -= 1
+        elif place == len(stock) or stock[place][0] > now + BIND_AHEAD_S:
+            return None
+        at = stock[place][0]
+        del stock[place]
+        if len(stock) < self._likely() // 2:
+            self._wake_lease.ring()
+        return at
+
+    def _taken_at(self, at: float) -> Turn:
+        self._in_flight += 1
+        self._taken += 1
+        return Turn(at, self._clock)
+
+    def _drop_late(self) -> None:
+        """Drop slots that are over: they are lost, never made up for."""
+        over = bisect_right(self._stock, (self._clock.monotonic() - SPARE_S, ""))
+        if over:
+            del self._stock[:over]
+
+    def _likely(self) -> int:
+        """Return how many slots to keep in stock for requests that have not come yet."""
+        if self._project_pace is not None or CLOSE_S * self.limit_per_s < 1:
+            return 0
+        return min(math.ceil(self._pull * STOCK_S), MOST_STOCK)
+
+    def _note_pull(self) -> None:
+        """Follow how many turns a second are taken."""
+        now = self._clock.monotonic()
+        if now - self._counted_at >= STOCK_S:
+            fresh = self._taken / (now - self._counted_at)
+            self._pull = fresh if fresh > self._pull else (self._pull + fresh) / 2
+            self._taken, self._counted_at = 0, now
+
+    def _wanted(self) -> int:
+        """Return how many more slots are wanted now."""
+        self._drop_late()
+        self._note_pull()
+        asked = min(self._waiting, self._max_in_flight - self._in_flight)
+        likely, there = self._likely(), len(self._stock)
+        if asked <= there and there * 2 >= likely:
+            return 0
+        return max(asked, 0) + likely - there
 
     async def _keep_stock(self) -> None:
         """Reserve send times while somebody waits and the stock reaches not far enough."""
         while True:
-            self._wake_lease = anyio.Event()
-            wanted = min(self._waiting, self._max_in_flight - self._in_flight) - len(self._stock)
-            if wanted <= 0:
+            if self._wanted() <= 0:
                 await self._wake_lease.wait()
                 continue
             reach = self._stock[-1][0] - self._clock.monotonic() if self._stock else 0.0
@@ -248,7 +399,7 @@ class Limiter:
                 continue
             slots = await self._reserve()
             self._stock.extend(slots)
-            self._wake_hand.set()
+            self._wake_hand.ring()
             if not slots:
                 await self._clock.sleep(RETRY_S)
 
@@ -281,10 +432,8 @@ class Limiter:
 
     def _demands(self) -> list[Demand]:
         """Say who waits for how many slots; without limits of their own, projects are one."""
-        spoken_for = len(self._stock)
-        room = min(self._waiting, self._max_in_flight - self._in_flight) - spoken_for
         if self._project_pace is None:
-            return [Demand(project="", waiting=max(room, 0))]
+            return [Demand(project="", waiting=self._wanted())]
         return [
             Demand(
                 project=project,
@@ -298,40 +447,21 @@ class Limiter:
     async def _hand_out(self) -> None:
         """Give each slot to a request shortly before it is due."""
         while True:
-            self._wake_hand = anyio.Event()
+            self._drop_late()
             if not self._stock or not self._waiting or self._in_flight >= self._max_in_flight:
-                if self._stock and self._stock[0][0] < self._clock.monotonic():
-                    self._stock.popleft()  # nobody could use it: it is lost, never made up for
-                    self._wake_lease.set()
-                    continue
-                await self._wait_for_change()
+                await self._wake_hand.wait()
                 continue
             early = self._stock[0][0] - BIND_AHEAD_S - self._clock.monotonic()
             if early > TICK_S:
                 with anyio.move_on_after(early):
                     await self._wake_hand.wait()
                 continue
-            at, project = self._stock.popleft()
-            self._wake_lease.set()
-            if self._clock.monotonic() <= at:
-                self._bind(at, project)
-
-    async def _wait_for_change(self) -> None:
-        """Wait for a slot, a request or a free place, but not beyond the next slot's time."""
-        limit = math.inf
-        if self._stock:
-            limit = max(self._stock[0][0] - self._clock.monotonic(), 0.0) + TICK_S
-        with anyio.move_on_after(limit):
-            await self._wake_hand.wait()
-
-    def _bind(self, at: float, project: str) -> None:
-        waiter = self._next_waiter(project)
-        if waiter is None:
-            return
-        self._waiting -= 1
-        self._in_flight += 1
-        waiter.turn = Turn(at, self._clock)
-        waiter.ready.set()
+            at, project = self._stock.pop(0)
+            waiter = self._next_waiter(project)
+            if waiter is not None:
+                self._waiting -= 1
+                waiter.answer(self._taken_at(at))
+            self._wake_lease.ring()
 
     def _next_waiter(self, project: str) -> _Waiter | None:
         """Return the request whose turn it is; the served project goes to the end of the row."""
