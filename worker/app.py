@@ -31,6 +31,7 @@ from worker.credentials.turns import Turns
 from worker.credentials.wallet import Credential, Wallet
 from worker.discovery import Discovery
 from worker.executor import Executor
+from worker.garbage import collected_rarely
 from worker.guard import KeyGuard
 from worker.inquiry import Inquiry
 from worker.lease import NoLease, WorkerLease
@@ -164,7 +165,7 @@ class Work:
             PlugwaveError: What ended the work early; jobs stay safe in the store.
         """
         try:
-            with anyio.CancelScope() as scope:
+            with collected_rarely(), anyio.CancelScope() as scope:
                 self._scope = scope
                 async with opened_store(self._settings.store, self._clock) as store:
                     if self._settings.store.engine is not StoreEngine.SQLITE:

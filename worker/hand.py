@@ -60,13 +60,19 @@ class Hand:
     def take_due(self, now_us: int) -> list[Held]:
         """Return what is due; it counts as being worked on from now on."""
         due: list[Held] = []
+        while (held := self.take_one_due(now_us)) is not None:
+            due.append(held)
+        return due
+
+    def take_one_due(self, now_us: int) -> Held | None:
+        """Return what is due first, if anything is; it counts as being worked on from now on."""
         while self._due and self._due[0][0] <= now_us:
             _, _, job = heapq.heappop(self._due)
             held = self._held.get(job)
             if held is not None and job not in self._busy:
                 self._busy.add(job)
-                due.append(held)
-        return due
+                return held
+        return None
 
     def take_idle(self) -> list[Held]:
         """Return everything nobody works on, and let go of it."""

@@ -22,7 +22,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from jobs.changing import changed
-from jobs.clock import MICROSECONDS, Clock
+from jobs.clock import MICROSECONDS, Clock, seconds_to_us
 from jobs.errors import LeaseLostError, PlugwaveError, StoreError, WorkerFencedError
 from jobs.model import Job, WorkerId, job_name
 from jobs.states import FINAL_STATES, HELD_STATES, JobState
@@ -106,6 +106,7 @@ class Runner:
         self._ended: dict[JobState, int] = {}
         self._claim_at = 0.0
         self._look_at = 0.0
+        self._looks_at_us = 0
 
     @property
     def hand(self) -> Hand:
@@ -217,7 +218,24 @@ class Runner:
 
     def _start_due(self, steps: TaskGroup) -> None:
         for held in self._hand.take_due(self._clock.now_us()):
-            steps.start_soon(self._step, held, name=job_name(held.job.id))
+            steps.start_soon(self._steps, held, name=job_name(held.job.id))
+
+    async def _steps(self, held: Held | None) -> None:
+        """Run a step, and in the same task the next one that is due: a task costs 20 µs."""
+        while held is not None:
+            await self._step(held)
+            held = None if self._stopping else self._hand.take_one_due(self._clock.now_us())
+        if self._has_news():
+            self._wake.set()
+
+    def _has_news(self) -> bool:
+        """Whether the loop of `_work` has to look sooner than it planned."""
+        if self._stopping or not len(self._hand):
+            return True
+        due_us = self._hand.next_due_us()
+        if due_us is not None and due_us < self._looks_at_us:
+            return True
+        return self._clock.monotonic() >= self._claim_at and self._has_room()
 
     def _has_room(self) -> bool:
         return self._room() >= min(CLAIM_AT_LEAST, self._limits.slots) and self._lease.holds()
@@ -271,6 +289,7 @@ class Runner:
                 left = min(left, IDLE_TICK_S)
             if left <= 0:
                 return
+            self._looks_at_us = self._clock.now_us() + seconds_to_us(left)
             with anyio.move_on_after(left):
                 await self._wake.wait()
             if left >= IDLE_POLL_S:
@@ -292,8 +311,6 @@ class Runner:
             await self._set_aside(held)
         else:
             self._settle(outcome)
-        finally:
-            self._wake.set()
 
     async def _set_aside(self, held: Held) -> None:
         """Give a job back on which our own code failed, slowly, as the store has it."""
