@@ -2,7 +2,8 @@
 
 Calls are queued from the event loop.  The writer takes whatever is waiting, up to
 MOST_CALLS, runs it inside one transaction and commits once; while one commit waits for
-the disk, the next group gathers.  Nobody ever waits on purpose.
+the disk, the next group gathers.  Only when many ask at once does it leave them a moment to
+gather.
 
     event loop          writer
     call 1 ──┐
@@ -23,6 +24,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,13 @@ T = TypeVar("T")
 
 MOST_CALLS: Final = 500
 """Calls in one group: bounds how long the write lock is held (some 30 ms)."""
+
+GATHER_S: Final = 0.005
+"""How long calls gather after a group that was LARGE; half as many commits then, and each one
+costs its pages and a wait for the disk."""
+
+LARGE: Final = 8
+"""Calls in one group that show that many ask at once.  Who asks alone is never held up."""
 
 LAST_CHECKPOINT_MS: Final = 1_000
 """How long closing waits for other processes' readers before it leaves the WAL to them."""
@@ -80,11 +89,16 @@ class _Lane:
         at_end: Callable[[], None],
         *,
         most: int,
+        gather_s: float = 0.0,
     ) -> None:
         self._serve = serve
         self._at_end = at_end
         self._most = most
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._gather_s = gather_s
+        self._was_large = False
+        self._ended_at = 0.0
+        self._gathered: list[_Call] = []
+        self._calls: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
@@ -96,14 +110,24 @@ class _Lane:
             raise StoreError("the store is closed", do="open it again")
         self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._calls.put(_Call(work, future))
+        self._gathered.append(_Call(work, future))
+        if len(self._gathered) == 1:
+            # What one turn of the loop asks for is handed over together: each time the thread
+            # is woken costs two switches between threads.
+            self._loop.call_soon(self._hand_over)
         return future
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._calls.put(gathered)
 
     async def stop(self) -> None:
         """Finish what is queued and end the thread; harmless when repeated."""
         if self._ended is None:
             self._loop = asyncio.get_running_loop()
             self._ended = self._loop.create_future()
+            self._hand_over()
             self._calls.put(None)
         # Waited for in turns, so that one cancelled caller does not end the wait of another.
         while not self._ended.done():
@@ -111,26 +135,39 @@ class _Lane:
         self._thread.join()  # it has nothing left to do
 
     def _take(self) -> tuple[list[_Call], bool]:
-        """Wait for a call, then take what else is there; say whether more may come."""
-        group: list[_Call] = []
-        call = self._calls.get()
-        while call is not None:
-            group.append(call)
-            if len(group) == self._most:
-                return group, True
+        """Wait for calls, then take what else is there; say whether more may come."""
+        gathered = self._calls.get()
+        if gathered is None:
+            return [], False
+        self._let_gather()
+        group = gathered
+        while len(group) < self._most:
             try:
-                call = self._calls.get_nowait()
+                gathered = self._calls.get_nowait()
             except queue.Empty:
-                return group, True
-        return group, False
+                break
+            if gathered is None:
+                return group, False
+            group = group + gathered
+        return group, True
+
+    def _let_gather(self) -> None:
+        """While many ask, leave them some milliseconds to gather."""
+        if self._was_large:
+            left_s = self._ended_at + self._gather_s - time.monotonic()
+            if left_s > 0:
+                time.sleep(left_s)
 
     def _main(self) -> None:
         more = True
         while more:
             group, more = self._take()
-            if group:
-                self._serve(group)
-                self._on_loop(_tell, group)
+            for first in range(0, len(group), self._most):
+                some = group[first : first + self._most]
+                self._serve(some)
+                self._on_loop(_tell, some)
+            self._was_large = len(group) >= LARGE
+            self._ended_at = time.monotonic()
         self._at_end()
         assert self._ended is not None
         self._on_loop(self._ended.set_result, None)
@@ -154,7 +191,9 @@ class Writer:
         self._memory = Memory()
         self.commits = 0
         """Groups committed so far."""
-        self._lane = _Lane("plugwave store writer", self._serve, self._close, most=MOST_CALLS)
+        self._lane = _Lane(
+            "plugwave store writer", self._serve, self._close, most=MOST_CALLS, gather_s=GATHER_S
+        )
 
     def run(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run *work* in the next group; its value comes once it is on the disk."""
