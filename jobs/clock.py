@@ -13,6 +13,7 @@ headers, log lines, which are wrong unless they follow every step.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 
 import anyio
@@ -55,6 +56,7 @@ def elapsed_ns() -> int:
 
 # Elsewhere the monotonic clock must do.
 _ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_elapsed_ns: Final = partial(time.clock_gettime_ns, _ELAPSED)  # no frame: read ten times a request
 
 
 class SystemClock:
@@ -66,7 +68,7 @@ class SystemClock:
     own clocks stood still, the next signature has the right date.
     """
 
-    def __init__(self, elapsed: Reading = elapsed_ns, wall: Reading = time.time_ns) -> None:
+    def __init__(self, elapsed: Reading = _elapsed_ns, wall: Reading = time.time_ns) -> None:
         """Take the clocks of the machine; tests have their own."""
         self._elapsed = elapsed
         self._wall = wall

@@ -31,10 +31,10 @@ def contains(shown: Any, asked: Any) -> bool:  # noqa: ANN401 - any JSON value
 
     JSON values are compared as JSON does: ``true`` is not ``1``, ``1`` equals ``1.0``.
     """
-    if isinstance(asked, Mapping):
-        return isinstance(shown, Mapping) and all(
-            key in shown and contains(shown[key], value) for key, value in asked.items()
-        )
+    if type(asked) is str:  # most leaves are; asking for kinds costs more than comparing
+        return bool(shown == asked)
+    if isinstance(asked, dict | Mapping):
+        return isinstance(shown, dict | Mapping) and _has_all(shown, asked)
     if isinstance(asked, list):
         return (
             isinstance(shown, list)
@@ -44,6 +44,13 @@ def contains(shown: Any, asked: Any) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(asked, bool) or isinstance(shown, bool):
         return asked is shown
     return bool(shown == asked)
+
+
+def _has_all(shown: Inputs, asked: Inputs) -> bool:
+    for key, value in asked.items():
+        if key not in shown or not contains(shown[key], value):
+            return False
+    return True
 
 
 def changed_paths(before: Inputs | None, after: Inputs | None) -> Sequence[str]:

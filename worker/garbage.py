@@ -17,7 +17,6 @@ def collected_rarely() -> Iterator[None]:
     two thousand of them.  What is there at the start, modules above all, is never walked over.
     """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER, 20, 100)
     try:

@@ -87,22 +87,36 @@ class Kind(StrEnum):
     CHECK = "check"
 
 
-@dataclass(slots=True)
 class Turn:
     """The right to send one request at `at` (monotonic seconds), and only then."""
 
-    at: float
-    clock: Clock
+    __slots__ = ("_limiter", "at")
+
+    def __init__(self, at: float, limiter: "Limiter") -> None:
+        self.at = at
+        self._limiter = limiter
 
     async def wait(self) -> None:
         """Wait until it is time."""
-        early_s = self.at - self.clock.monotonic()
+        clock = self._limiter.clock
+        early_s = self.at - clock.monotonic()
         if early_s > 0:
-            await self.clock.sleep(early_s)
+            await clock.sleep(early_s)
 
     def is_late(self) -> bool:
-        """Whether the moment has passed; then nothing may be sent on it."""
-        return self.clock.monotonic() - self.at > LATE_LIMIT_S
+        """Whether the moment has passed; then nothing may be sent on it.
+
+        Where slots are close together there is another one for this moment: it is taken
+        instead.  Going round for a new turn would cost as much as the request.
+        """
+        now = self._limiter.clock.monotonic()
+        if now - self.at <= LATE_LIMIT_S:
+            return False
+        at = self._limiter.take_due(now)
+        if at is None:
+            return True
+        self.at = at
+        return False
 
 
 class _Bell:
@@ -224,7 +238,7 @@ class Limiter:
         self._pace = pace
         self._project_pace = project_pace
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._lines: dict[str, _Line] = {}
@@ -233,6 +247,8 @@ class Limiter:
         """(monotonic seconds, project), earliest first."""
         self._pull = 0.0
         """Turns a second that were lately taken."""
+        self._likely = 0
+        """How many slots to keep in stock for requests that have not come yet."""
         self._taken = 0
         self._counted_at = clock.monotonic()
         self._wake_lease = _Bell()
@@ -248,7 +264,7 @@ class Limiter:
 
     def rate_per_s(self, over_s: float = 10.0) -> float:
         """Requests a second that were really sent in the last *over_s* seconds."""
-        since = self._clock.monotonic() - over_s
+        since = self.clock.monotonic() - over_s
         while self._sent and self._sent[0] < since:
             self._sent.popleft()
         return len(self._sent) / over_s
@@ -269,9 +285,9 @@ class Limiter:
         if self._closed:
             raise Closed
         if not self._waiting and self._project_pace is None:
-            at = self._slot_of_this_moment(waiter.kind)
+            at = None if self._in_flight >= self._max_in_flight else self._slot_for(waiter.kind)
             if at is not None:
-                waiter.turn = self._taken_at(at)
+                waiter.turn = self._turn_at(at)
                 return True
         self._lines.setdefault(waiter.project, _Line()).queue(waiter.kind).append(waiter)
         self._waiting += 1
@@ -296,7 +312,7 @@ class Limiter:
 
     def sent(self) -> None:
         """Note that a request's headers have just left."""
-        self._sent.append(self._clock.monotonic())
+        self._sent.append(self.clock.monotonic())
 
     async def throttle(self, answer: Answer) -> None:
         """Learn from a 429; every worker that shares the store follows at its next slot."""
@@ -330,58 +346,66 @@ class Limiter:
             self._lines[waiter.project].queue(waiter.kind).remove(waiter)
             self._waiting -= 1
 
-    def _slot_of_this_moment(self, kind: Kind) -> float | None:
-        """Take the slot that suits a request that comes now; None when it has to wait.
+    def _slot_for(self, kind: Kind) -> float | None:
+        """Take the slot that suits a request that comes now; None when none does.
 
         That is the last one that is due: it leaves the most time to use it.  A send takes one
         that is due when its intent is committed.
         """
-        stock, now = self._stock, self._clock.monotonic()
-        if not stock or self._in_flight >= self._max_in_flight:
+        stock, now = self._stock, self.clock.monotonic()
+        if not stock:
             return None
-        aim = now + COMMIT_S if kind is Kind.SEND else now
-        place = bisect_right(stock, (aim, ""))
-        if place and stock[place - 1][0] >= (now if kind is Kind.SEND else now - SPARE_S):
+        is_send = kind is Kind.SEND
+        place = bisect_right(stock, (now + COMMIT_S if is_send else now, ""))
+        if place and stock[place - 1][0] >= (now if is_send else now - SPARE_S):
             place -= 1
         elif place == len(stock) or stock[place][0] > now + BIND_AHEAD_S:
             return None
-        at = stock[place][0]
-        del stock[place]
-        if len(stock) < self._likely() // 2:
+        return self._take(place)
+
+    def take_due(self, now: float) -> float | None:
+        """Take the slot of this moment from the stock that is kept for requests to come."""
+        if self._likely == 0:
+            return None
+        place = bisect_right(self._stock, (now, "")) - 1
+        if place < 0 or self._stock[place][0] < now - SPARE_S:
+            return None
+        return self._take(place)
+
+    def _take(self, place: int) -> float:
+        at, _ = self._stock.pop(place)
+        self._taken += 1
+        if len(self._stock) < self._likely // 2:
             self._wake_lease.ring()
         return at
 
-    def _taken_at(self, at: float) -> Turn:
+    def _turn_at(self, at: float) -> Turn:
         self._in_flight += 1
-        self._taken += 1
-        return Turn(at, self._clock)
+        return Turn(at, self)
 
     def _drop_late(self) -> None:
         """Drop slots that are over: they are lost, never made up for."""
-        over = bisect_right(self._stock, (self._clock.monotonic() - SPARE_S, ""))
+        over = bisect_right(self._stock, (self.clock.monotonic() - SPARE_S, ""))
         if over:
             del self._stock[:over]
 
-    def _likely(self) -> int:
-        """Return how many slots to keep in stock for requests that have not come yet."""
-        if self._project_pace is not None or CLOSE_S * self.limit_per_s < 1:
-            return 0
-        return min(math.ceil(self._pull * STOCK_S), MOST_STOCK)
-
     def _note_pull(self) -> None:
         """Follow how many turns a second are taken."""
-        now = self._clock.monotonic()
-        if now - self._counted_at >= STOCK_S:
-            fresh = self._taken / (now - self._counted_at)
-            self._pull = fresh if fresh > self._pull else (self._pull + fresh) / 2
-            self._taken, self._counted_at = 0, now
+        now = self.clock.monotonic()
+        if now - self._counted_at < STOCK_S:
+            return
+        fresh = self._taken / (now - self._counted_at)
+        self._pull = fresh if fresh > self._pull else (self._pull + fresh) / 2
+        self._taken, self._counted_at = 0, now
+        close = self._project_pace is None and CLOSE_S * self.limit_per_s >= 1
+        self._likely = min(math.ceil(self._pull * STOCK_S), MOST_STOCK) if close else 0
 
     def _wanted(self) -> int:
         """Return how many more slots are wanted now."""
         self._drop_late()
         self._note_pull()
         asked = min(self._waiting, self._max_in_flight - self._in_flight)
-        likely, there = self._likely(), len(self._stock)
+        likely, there = self._likely, len(self._stock)
         if asked <= there and there * 2 >= likely:
             return 0
         return max(asked, 0) + likely - there
@@ -392,7 +416,7 @@ class Limiter:
             if self._wanted() <= 0:
                 await self._wake_lease.wait()
                 continue
-            reach = self._stock[-1][0] - self._clock.monotonic() if self._stock else 0.0
+            reach = self._stock[-1][0] - self.clock.monotonic() if self._stock else 0.0
             if reach - REFILL_S > TICK_S:
                 with anyio.move_on_after(reach - REFILL_S):
                     await self._wake_lease.wait()
@@ -401,7 +425,7 @@ class Limiter:
             self._stock.extend(slots)
             self._wake_hand.ring()
             if not slots:
-                await self._clock.sleep(RETRY_S)
+                await self.clock.sleep(RETRY_S)
 
     async def _reserve(self) -> list[tuple[float, str]]:
         demands = self._demands()
@@ -414,7 +438,7 @@ class Limiter:
         def take(
             buckets: Mapping[str, Bucket], now_us: int
         ) -> tuple[dict[str, Bucket], list[Slot]]:
-            anchor[:] = [self._clock.monotonic(), now_us / MICROSECONDS]
+            anchor[:] = [self.clock.monotonic(), now_us / MICROSECONDS]
             limit[0] = effective_limit(self._pace, buckets.get(self._key, Bucket()), now_us)
             first_us = now_us + seconds_to_us(BIND_AHEAD_S)
             return reserve(
@@ -451,16 +475,19 @@ class Limiter:
             if not self._stock or not self._waiting or self._in_flight >= self._max_in_flight:
                 await self._wake_hand.wait()
                 continue
-            early = self._stock[0][0] - BIND_AHEAD_S - self._clock.monotonic()
+            early = self._stock[0][0] - BIND_AHEAD_S - self.clock.monotonic()
             if early > TICK_S:
                 with anyio.move_on_after(early):
                     await self._wake_hand.wait()
                 continue
-            at, project = self._stock.pop(0)
-            waiter = self._next_waiter(project)
+            waiter = self._next_waiter(self._stock[0][1])
+            suits = None
+            if waiter is not None and self._likely:
+                suits = self._slot_for(waiter.kind)
+            at = self._take(0) if suits is None else suits
             if waiter is not None:
                 self._waiting -= 1
-                waiter.answer(self._taken_at(at))
+                waiter.answer(self._turn_at(at))
             self._wake_lease.ring()
 
     def _next_waiter(self, project: str) -> _Waiter | None:

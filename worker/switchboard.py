@@ -102,7 +102,9 @@ class ModelArtsCloud:
         )
 
     def _at(self, target: Target) -> Target:
-        return target if target.region is not None else replace(target, region=self._region)
+        if target.region is not None or self._region is None:
+            return target
+        return replace(target, region=self._region)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
