@@ -64,6 +64,13 @@ CLOSE_S: Final = LATE_LIMIT_S / 4
 """Slots that are no further apart than this are kept in stock for requests that are likely to
 come.  Further apart each one counts, and none is reserved that nobody has asked for."""
 
+COVER_S: Final = STOCK_S
+"""How far such a stock reaches; at half of that it is filled up again, in one transaction."""
+
+BUSY_PER_S: Final = 100.0
+"""Turns a second from which on it is worth while; a request that waits for its slot is fine
+before, and slots in stock are slots that nobody else has."""
+
 MOST_STOCK: Final = 2_000
 """Slots in stock."""
 
@@ -375,9 +382,14 @@ class Limiter:
     def _take(self, place: int) -> float:
         at, _ = self._stock.pop(place)
         self._taken += 1
-        if len(self._stock) < self._likely // 2:
+        if self._likely and self._stock_is_low():
             self._wake_lease.ring()
         return at
+
+    def _stock_is_low(self) -> bool:
+        """Whether the stock that is kept for requests to come ends soon."""
+        stock = self._stock
+        return not stock or stock[-1][0] - self.clock.monotonic() < COVER_S / 2
 
     def _turn_at(self, at: float) -> Turn:
         self._in_flight += 1
@@ -398,17 +410,16 @@ class Limiter:
         self._pull = fresh if fresh > self._pull else (self._pull + fresh) / 2
         self._taken, self._counted_at = 0, now
         close = self._project_pace is None and CLOSE_S * self.limit_per_s >= 1
-        self._likely = min(math.ceil(self._pull * STOCK_S), MOST_STOCK) if close else 0
+        cover = min(self.limit_per_s * COVER_S, self._pull, MOST_STOCK)
+        self._likely = math.ceil(cover) if close and self._pull >= BUSY_PER_S else 0
 
     def _wanted(self) -> int:
         """Return how many more slots are wanted now."""
         self._drop_late()
         self._note_pull()
         asked = min(self._waiting, self._max_in_flight - self._in_flight)
-        likely, there = self._likely, len(self._stock)
-        if asked <= there and there * 2 >= likely:
-            return 0
-        return max(asked, 0) + likely - there
+        more = self._likely if self._likely and self._stock_is_low() else 0
+        return max(asked + more - len(self._stock), more // 2)
 
     async def _keep_stock(self) -> None:
         """Reserve send times while somebody waits and the stock reaches not far enough."""

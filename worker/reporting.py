@@ -126,10 +126,11 @@ class Reporter:
             self._wake = anyio.Event()
             await self.flush()
 
-    async def flush(self) -> None:
-        """Write every result that is not written yet."""
-        if self._cursor is not None:
-            await self._write(self._worker, self._cursor)
+    async def flush(self) -> int:
+        """Write the results that are not written yet; return how many, none when that was all."""
+        if self._cursor is None:
+            return 0
+        return await self._write(self._worker, self._cursor)
 
     async def tell(self) -> None:
         """Tell the store how far the lines are written: only such results may ever be removed."""
@@ -144,7 +145,8 @@ class Reporter:
             return
         done = False
         try:
-            await self.flush()
+            while await self.flush():
+                pass
             await self.tell()
             done = True
         finally:
@@ -169,7 +171,8 @@ class Reporter:
             done = False
             try:
                 worker = WorkerId(int(path.name.removesuffix(_SUFFIX)))
-                await self._write(worker, cursor)
+                while await self._write(worker, cursor):
+                    pass
                 await self._store.reported(worker, cursor.value)
                 done = True
             except StoreError as error:
@@ -177,7 +180,9 @@ class Reporter:
             finally:
                 cursor.close(done=done)
 
-    async def _write(self, worker: WorkerId, cursor: Cursor) -> None:
-        for result in await self._store.results_after(worker, cursor.value):
+    async def _write(self, worker: WorkerId, cursor: Cursor) -> int:
+        results = await self._store.results_after(worker, cursor.value)
+        for result in results:
             self._emit(result)
             cursor.advance(result.seq)
+        return len(results)

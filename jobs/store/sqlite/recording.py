@@ -45,6 +45,7 @@ UPDATE jobs SET state = ?, progress = ?, finished_us = ?, open = 0, holds = 0, w
 _ADD_RESULT: Final = """
 INSERT INTO results(worker, seq, job)
 SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM results WHERE worker = ?1
+RETURNING seq
 """
 # A number comes back when it turned out that nothing had been sent.
 _OPEN_ATTEMPT: Final = """
@@ -99,8 +100,8 @@ def _lease_lost(lease: Lease) -> LeaseLostError:
     )
 
 
-def record(transaction: Transaction, change: Change) -> Job:
-    """See `WorkStore.record`."""
+def record(transaction: Transaction, change: Change) -> tuple[Job, int | None]:
+    """See `WorkStore.record`; also return the number of the result, when the job ended."""
     lease, event, progress = change.lease, change.event, change.progress
     row = transaction.row(_HELD_ROW, (lease.job, lease.worker, lease.fence))
     if row is None:
@@ -111,7 +112,7 @@ def record(transaction: Transaction, change: Change) -> Job:
     stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and event not in LEAVING
     request = _request_of(transaction, lease.job)
     final = new in FINAL_STATES
-    _write_move(transaction, change, new, reason, run_at_us)
+    seq = _write_move(transaction, change, new, reason, run_at_us)
     _write_attempt(transaction, change, old)
     code, reason_code = STATE_CODES[new], REASON_CODES[reason]
     transaction.moved((row[0], 0), (code, reason_code))
@@ -120,7 +121,7 @@ def record(transaction: Transaction, change: Change) -> Job:
         transaction.memory.requests.pop(lease.job, None)
     if final or (new is JobState.WAITING and reason not in POOL_KEEPING):
         free(transaction, row[1], lease.job)
-    return Job(
+    job = Job(
         id=lease.job,
         request=request,
         state=new,
@@ -135,6 +136,7 @@ def record(transaction: Transaction, change: Change) -> Job:
         cancel_asked=bool(row[2]),
         progress=progress,
     )
+    return job, seq
 
 
 _OUT_OF_HAND: Final = frozenset({JobState.WAITING, JobState.READY})
@@ -159,16 +161,18 @@ def _write_move(
     new: JobState,
     reason: WaitReason | None,
     run_at_us: int | None,
-) -> None:
+) -> int | None:
     job, code, progress = change.lease.job, STATE_CODES[new], progress_text(change.progress)
     if new in FINAL_STATES:
         transaction.change(_FINISH, (code, progress, transaction.now_us, job))
-        transaction.change(_ADD_RESULT, (change.lease.worker, job))
-    elif new in _OUT_OF_HAND or change.event in LEAVING:
+        added = transaction.row(_ADD_RESULT, (change.lease.worker, job))
+        return None if added is None else int(added[0])
+    if new in _OUT_OF_HAND or change.event in LEAVING:
         place = (code, progress, REASON_CODES[reason], run_at_us, new in HELD_STATES)
         transaction.change(_LEAVE, (*place, job))
     else:
         transaction.change(_STAY, (code, progress, job))
+    return None
 
 
 def _write_attempt(transaction: Transaction, change: Change, old: JobState) -> None:

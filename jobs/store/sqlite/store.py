@@ -31,6 +31,7 @@ from jobs.store.protocol import (
     WorkerInfo,
     WorkerRow,
 )
+from jobs.store.recent import RecentResults
 from jobs.store.sqlite import (
     buckets,
     checking,
@@ -63,6 +64,7 @@ class SqliteStore:
         self._reader = reader
         self._watcher = watcher
         self._locks = WorkerLocks(path)
+        self._recent = RecentResults()
 
     @property
     def commits(self) -> int:
@@ -96,7 +98,9 @@ class SqliteStore:
     async def register(self, info: WorkerInfo, *, lease_s: float) -> WorkerId:
         """See `WorkStore.register`."""
         work = partial(workers.register, locks=self._locks, info=info, lease_s=lease_s)
-        return await self._write(work)
+        worker = await self._write(work)
+        self._recent.registered(worker, info.name)
+        return worker
 
     async def heartbeat(self, worker: WorkerId, *, lease_s: float) -> None:
         """See `WorkStore.heartbeat`."""
@@ -106,6 +110,7 @@ class SqliteStore:
         """See `WorkStore.leave`."""
         await self._write(partial(workers.bury, worker=worker))
         self._locks.forget(worker)
+        self._recent.left(worker)
 
     async def rescue(self, *, grace_s: float) -> Sequence[JobId]:
         """See `WorkStore.rescue`; the proof of death is the worker's file lock."""
@@ -131,7 +136,10 @@ class SqliteStore:
 
     async def record(self, change: Change) -> Job:
         """See `WorkStore.record`."""
-        return await self._write(partial(recording.record, change=change))
+        job, seq = await self._write(partial(recording.record, change=change))
+        if seq is not None:
+            self._recent.ended(change.lease.worker, seq, job)
+        return job
 
     async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
         """See `WorkStore.note`."""
@@ -139,6 +147,9 @@ class SqliteStore:
 
     async def results_after(self, worker: WorkerId, seq: int) -> Sequence[Result]:
         """See `WorkStore.results_after`."""
+        recent = self._recent.after(worker, seq)
+        if recent:
+            return recent
         return await self._reader.run(partial(reading.results_after, worker=worker, seq=seq))
 
     async def reported(self, worker: WorkerId, seq: int) -> None:
