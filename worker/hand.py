@@ -50,6 +50,13 @@ class Hand:
         self._turn += 1  # equal instants keep their order
         heapq.heappush(self._due, (held.move.at_us, self._turn, job))
 
+    def go_on(self, held: Held) -> None:
+        """Keep the job in its new place while it is still being worked on."""
+        job = held.job.id
+        self._states[self._held[job].job.state] -= 1
+        self._states[held.job.state] += 1
+        self._held[job] = held
+
     def drop(self, job: JobId) -> None:
         """Let go of the job."""
         held = self._held.pop(job, None)
