@@ -34,16 +34,16 @@ def counted(wanted: bool) -> Iterator[dict[str, int]]:  # noqa: FBT001 - a switc
     def watch(connection: apsw.Connection) -> None:
         connection.trace_v2(apsw.SQLITE_TRACE_STMT, ran)
 
-    is_late = Turn.is_late
+    use = Turn.use
 
     def asked(turn: Turn) -> bool:
-        late = is_late(turn)
-        counts["late_turns"] += late
-        return late
+        used = use(turn)
+        counts["late_turns"] += not used
+        return used
 
     apsw.connection_hooks.append(watch)
     try:
-        with patch.object(Turn, "is_late", asked):
+        with patch.object(Turn, "use", asked):
             yield counts
     finally:
         apsw.connection_hooks.remove(watch)

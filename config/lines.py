@@ -37,6 +37,9 @@ ITEMS_LIMIT: Final = 200
 
 DEPTH_LIMIT: Final = 8
 
+MOST_WHOLE: Final = 2**63
+"""JSON readers take whole numbers of 64 bits."""
+
 HIDDEN_FIELDS: Final = frozenset({"inputs", "body", "headers"})
 """Never logged, whatever is in them."""
 
@@ -68,7 +71,9 @@ class LinePipeline:
                 line[key] = None
             elif hidden:
                 line[key] = MASK
-            elif type(value) is str and _is_plain(value):
+            elif (type(value) is str and _is_plain(value)) or (
+                type(value) is int and -MOST_WHOLE <= value < MOST_WHOLE
+            ):
                 line[key] = value
             else:
                 line[key] = self._value(value, 0)
@@ -97,8 +102,7 @@ class LinePipeline:
         if value is None or isinstance(value, float):
             return value
         if isinstance(value, int):
-            # JSON readers take 64 bits.
-            return value if -(2**63) <= value < 2**63 else str(value)
+            return value if -MOST_WHOLE <= value < MOST_WHOLE else str(value)
         if isinstance(value, str):
             return value if _is_plain(value) else self._text(value)
         if depth < DEPTH_LIMIT and isinstance(value, Mapping | list | tuple | set | frozenset):

@@ -65,13 +65,12 @@ class _Door:
         now_us = self.calls.clock.now_us()
         if now_us >= self.until_us:
             raise GateClosed("the time for this request is over")
-        if self.turn.is_late():
+        if not self.turn.use():
             self.late = True
             raise GateClosed("the turn is over")
         self.wire.sent += 1
         self.wire.sent_us = now_us
         self.calls.counts.calls += 1
-        self.calls.limiter.sent()
 
 
 class Calls:

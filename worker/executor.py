@@ -126,10 +126,8 @@ class Executor:
             calls=progress.calls + wire.sent,
             throttled=progress.throttled + wire.throttled,
         )
-        held = changed(held, job=changed(held.job, progress=counted))
-        asked_us = getattr(seen, "asked_us", None)
-        if asked_us is not None:
-            held = changed(held, checked_us=asked_us)
+        asked_us = seen.asked_us if isinstance(seen, PoolRead) else held.checked_us
+        held = changed(held, job=changed(held.job, progress=counted), checked_us=asked_us)
         while True:
             move = next_move(held.job, seen, self._clock.now_us(), self._rules)
             outcome = await self._apply(held, move)
@@ -141,7 +139,7 @@ class Executor:
 
     async def _apply(self, held: Held, move: Move) -> Held | Job:
         """Write the move down; return the job with its next step, or as it was let go."""
-        job = changed(held.job, progress=move.progress)
+        job = held.job
         if move.event is not None:
             change = Change(
                 lease=held.lease,
@@ -153,8 +151,10 @@ class Executor:
             )
             job = await self._store.record(change)
             self._tell(job, move)
-        elif move.save:
-            await self._store.note(held.lease, move.progress, move.data)
+        else:
+            job = changed(job, progress=move.progress)
+            if move.save:
+                await self._store.note(held.lease, move.progress, move.data)
         if move.step is Step.REST or job.state in FINAL_STATES:
             return job
         return changed(held, job=job, move=move)

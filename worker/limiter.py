@@ -9,8 +9,8 @@ Turns go round over the projects; within a project looks take turns with everyth
 that a flood of sends cannot blind the watch, and a send goes before a check, so that what
 was read before it stays fresh.
 
-A turn is used on time or not at all: its holder asks `Turn.is_late` right before the first
-byte, and takes a new turn when it is.
+A turn is used on time or not at all: its holder calls `Turn.use` right before the first byte,
+and takes a new turn when it was too late.
 
 Where the limit leaves slots so close together that one is always due, waiting for one would be
 all that a request does; so a stock for what is likely to be asked is kept, and a request that
@@ -110,20 +110,20 @@ class Turn:
         if early_s > 0:
             await clock.sleep(early_s)
 
-    def is_late(self) -> bool:
-        """Whether the moment has passed; then nothing may be sent on it.
+    def use(self) -> bool:
+        """Use it for a request that leaves now; False when its moment has passed: send nothing.
 
         Where slots are close together there is another one for this moment: it is taken
         instead.  Going round for a new turn would cost as much as the request.
         """
         now = self._limiter.clock.monotonic()
-        if now - self.at <= LATE_LIMIT_S:
-            return False
-        at = self._limiter.take_due(now)
-        if at is None:
-            return True
-        self.at = at
-        return False
+        if now - self.at > LATE_LIMIT_S:
+            at = self._limiter.take_due(now)
+            if at is None:
+                return False
+            self.at = at
+        self._limiter.sent(now)
+        return True
 
 
 class _Bell:
@@ -317,9 +317,9 @@ class Limiter:
                 self._waiting -= 1
                 line.pop().answer(None)
 
-    def sent(self) -> None:
-        """Note that a request's headers have just left."""
-        self._sent.append(self.clock.monotonic())
+    def sent(self, now: float) -> None:
+        """Note that a request leaves."""
+        self._sent.append(now)
 
     async def throttle(self, answer: Answer) -> None:
         """Learn from a 429; every worker that shares the store follows at its next slot."""
@@ -368,7 +368,7 @@ class Limiter:
             place -= 1
         elif place == len(stock) or stock[place][0] > now + BIND_AHEAD_S:
             return None
-        return self._take(place)
+        return self._take(place, now)
 
     def take_due(self, now: float) -> float | None:
         """Take the slot of this moment from the stock that is kept for requests to come."""
@@ -377,33 +377,33 @@ class Limiter:
         place = bisect_right(self._stock, (now, "")) - 1
         if place < 0 or self._stock[place][0] < now - SPARE_S:
             return None
-        return self._take(place)
+        return self._take(place, now)
 
-    def _take(self, place: int) -> float:
+    def _take(self, place: int, now: float) -> float:
         at, _ = self._stock.pop(place)
         self._taken += 1
-        if self._likely and self._stock_is_low():
+        if self._likely and self._stock_is_low(now):
             self._wake_lease.ring()
         return at
 
-    def _stock_is_low(self) -> bool:
+    def _stock_is_low(self, now: float) -> bool:
         """Whether the stock that is kept for requests to come ends soon."""
-        stock = self._stock
-        return not stock or stock[-1][0] - self.clock.monotonic() < COVER_S / 2
+        return not self._stock or self._stock[-1][0] - now < COVER_S / 2
 
     def _turn_at(self, at: float) -> Turn:
         self._in_flight += 1
         return Turn(at, self)
 
-    def _drop_late(self) -> None:
-        """Drop slots that are over: they are lost, never made up for."""
-        over = bisect_right(self._stock, (self.clock.monotonic() - SPARE_S, ""))
+    def _drop_late(self) -> float:
+        """Drop slots that are over: they are lost, never made up for; return the time."""
+        now = self.clock.monotonic()
+        over = bisect_right(self._stock, (now - SPARE_S, ""))
         if over:
             del self._stock[:over]
+        return now
 
-    def _note_pull(self) -> None:
+    def _note_pull(self, now: float) -> None:
         """Follow how many turns a second are taken."""
-        now = self.clock.monotonic()
         if now - self._counted_at < STOCK_S:
             return
         fresh = self._taken / (now - self._counted_at)
@@ -415,10 +415,10 @@ class Limiter:
 
     def _wanted(self) -> int:
         """Return how many more slots are wanted now."""
-        self._drop_late()
-        self._note_pull()
+        now = self._drop_late()
+        self._note_pull(now)
         asked = min(self._waiting, self._max_in_flight - self._in_flight)
-        more = self._likely if self._likely and self._stock_is_low() else 0
+        more = self._likely if self._likely and self._stock_is_low(now) else 0
         return max(asked + more - len(self._stock), more // 2)
 
     async def _keep_stock(self) -> None:
@@ -482,11 +482,11 @@ class Limiter:
     async def _hand_out(self) -> None:
         """Give each slot to a request shortly before it is due."""
         while True:
-            self._drop_late()
+            now = self._drop_late()
             if not self._stock or not self._waiting or self._in_flight >= self._max_in_flight:
                 await self._wake_hand.wait()
                 continue
-            early = self._stock[0][0] - BIND_AHEAD_S - self.clock.monotonic()
+            early = self._stock[0][0] - BIND_AHEAD_S - now
             if early > TICK_S:
                 with anyio.move_on_after(early):
                     await self._wake_hand.wait()
@@ -495,7 +495,7 @@ class Limiter:
             suits = None
             if waiter is not None and self._likely:
                 suits = self._slot_for(waiter.kind)
-            at = self._take(0) if suits is None else suits
+            at = self._take(0, now) if suits is None else suits
             if waiter is not None:
                 self._waiting -= 1
                 waiter.answer(self._turn_at(at))

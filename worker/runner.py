@@ -34,6 +34,7 @@ from worker.lease import WorkerLease
 from worker.limiter import Closed
 from worker.prospects import Prospects
 from worker.reporting import Reporter
+from worker.stepping import Steppers
 
 log = structlog.get_logger()
 
@@ -42,6 +43,10 @@ IDLE_TICK_S: Final = 0.05
 
 IDLE_POLL_S: Final = 1.0
 """Work is looked for this often even when nothing seems to have changed."""
+
+DUE_TICK_S: Final = 0.005
+"""Jobs that fall due within this are started together.  Waits are whole milliseconds, which is
+what the event loop's timers count in: it goes round until the rest of one has passed."""
 
 RESCUE_EVERY_S: Final = 0.5
 """How often dead workers are looked for."""
@@ -105,6 +110,7 @@ class Runner:
         self._upkeep = upkeep
         self._hand = Hand()
         self._wake = anyio.Event()
+        self._steppers = Steppers(self._step, self._next_due, self._rested)
         self._stopping = False
         self._ended: dict[JobState, int] = {}
         self._claim_at = 0.0
@@ -132,6 +138,7 @@ class Runner:
             self._stopping = True
             log.info("worker.draining", in_flight=self._hand.busy, held=len(self._hand))
             self._close_turns()
+            self._steppers.end()
             self._wake.set()
 
     async def run(self) -> None:
@@ -197,10 +204,12 @@ class Runner:
 
     async def _work(self) -> None:
         """Claim and step until there is a reason to end, then drain."""
+        self._steppers = Steppers(self._step, self._next_due, self._rested)
         async with anyio.create_task_group() as steps:
             while not self._stopping and not await self._is_over(steps):
                 await self._wait()
             self.stop()
+            self._steppers.end()
             steps.cancel_scope.deadline = anyio.current_time() + self._limits.drain_s
             await self._hand_back_idle()
         # Steps that ended meanwhile put their jobs back into the hand.
@@ -221,15 +230,9 @@ class Runner:
 
     def _start_due(self, steps: TaskGroup) -> None:
         for held in self._hand.take_due(self._clock.now_us()):
-            steps.start_soon(self._steps, held, name=job_name(held.job.id))
+            self._steppers.run(steps, held)
 
-    async def _steps(self, held: Held | None) -> None:
-        """Run the job's steps as long as they follow at once, then those of others that are due.
-
-        A task costs 20 µs, and a job that has just been read is warm in the caches.
-        """
-        while held is not None:
-            held = await self._step(held) or self._next_due()
+    def _rested(self) -> None:
         if self._has_news():
             self._wake.set()
 
@@ -301,6 +304,7 @@ class Runner:
                 left = min(left, IDLE_TICK_S)
             if left <= 0:
                 return
+            left = max(math.ceil(left * 1000) / 1000, DUE_TICK_S)
             self._looks_at_us = self._clock.now_us() + seconds_to_us(left)
             with anyio.move_on_after(left):
                 await self._wake.wait()

@@ -37,9 +37,8 @@ class _Passage:
 
     def __call__(self) -> None:
         """Let the request leave on time or not at all."""
-        if self._turn.is_late():
+        if not self._turn.use():
             raise GateClosed("the turn is over")
-        self._limiter.sent()
         self._counted()
 
     async def throttle(self, answer: Answer) -> None:
