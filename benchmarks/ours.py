@@ -56,9 +56,12 @@ def settings_for(store: str, work: Work, base: str) -> Settings:
     )
 
 
-def requests(work: Work, first: int, last: int, run: str) -> list[JobRequest]:
-    """Return the job requests *first* to *last* of one run."""
+def requests(
+    work: Work, first: int, last: int, run: str, *, version: str | None = None
+) -> list[JobRequest]:
+    """Return the job requests *first* to *last* of one run; *version*: another than the usual."""
     template: dict[str, Any] = json.loads(BODY)["spec"]["template"]
+    template["version"] = version or template["version"]
     return [
         parse_request(
             {
