@@ -69,6 +69,7 @@ INSERT INTO plugwave.results(worker, seq, job, project)
 SELECT $1, u.n + coalesce((SELECT max(seq) FROM plugwave.results WHERE worker = $1), 0),
        u.job, u.project
   FROM unnest($2::bigint[], $3::integer[]) WITH ORDINALITY AS u(job, project, n)
+RETURNING job, seq
 """
 # A number comes back when it turned out that nothing had been sent.
 _OPEN_ATTEMPTS: Final = """
@@ -331,5 +332,6 @@ async def _write_beside(transaction: Transaction, moves: Sequence[_Move]) -> Non
         ):
             freed.append((held.pool, job))
     for worker, jobs in ended.items():
-        await wire.rows(_ADD_RESULTS, worker, *columns(jobs, 2))
+        added = await wire.rows(_ADD_RESULTS, worker, *columns(jobs, 2))
+        transaction.memory.numbers.update({job: seq for job, seq in added})  # noqa: C416 - a dict of rows has no types
     await free(transaction, sorted(freed))

@@ -59,6 +59,7 @@ from jobs.store.protocol import (
     WorkerInfo,
     WorkerRow,
 )
+from jobs.store.recent import RecentResults
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -78,6 +79,8 @@ class PostgresStore:
         self._connections = connections
         self._hints = hints
         self._fixed = fixed
+        self._memory = memory
+        self._recent = RecentResults()
         self._transactions = Transactions(connections, memory, hints, fixed)
         self._questions = Questions(connections)
         self._presence = Presence(connections, hints, connections.clock)
@@ -191,7 +194,9 @@ class PostgresStore:
         work = partial(
             workers.register, worker=worker, info=info, lease_s=lease_s, has_lock=has_lock
         )
-        return await self._write(work)
+        registered = await self._write(work)
+        self._recent.registered(registered, info.name)
+        return registered
 
     async def heartbeat(self, worker: WorkerId, *, lease_s: float) -> None:
         """See `WorkStore.heartbeat`."""
@@ -202,6 +207,7 @@ class PostgresStore:
         """See `WorkStore.leave`."""
         await self._write(partial(workers.bury, worker=worker))
         await self._presence.release(worker)
+        self._recent.left(worker)
 
     async def rescue(self, *, grace_s: float) -> Sequence[JobId]:
         """See `WorkStore.rescue`; the proof of death is the worker's session lock."""
@@ -229,7 +235,11 @@ class PostgresStore:
         """See `WorkStore.record`."""
         self._enter()  # spelled out: nothing is called more often
         try:
-            return await self._records.run(change)
+            job = await self._records.run(change)
+            seq = self._memory.numbers.pop(job.id, None)
+            if seq is not None:
+                self._recent.ended(change.lease.worker, seq, job)
+            return job
         finally:
             self._leave()
 
@@ -240,6 +250,9 @@ class PostgresStore:
 
     async def results_after(self, worker: WorkerId, seq: int) -> Sequence[Result]:
         """See `WorkStore.results_after`."""
+        recent = self._recent.after(worker, seq)
+        if recent:
+            return recent
         return await self._read(partial(reading.results_after, worker=worker, seq=seq))
 
     async def reported(self, worker: WorkerId, seq: int) -> None:

@@ -88,12 +88,14 @@ class Memory:
         self.projects: dict[str, int] = {}
         self.held: dict[int, Held] = {}
         """Jobs in the hands of this process, as it last heard of them."""
+        self.numbers: dict[int, int] = {}
+        """Numbers of results, by job, until the caller that recorded them has taken them."""
         self.last_lane: Lane = FIRST_LANE
         """The lane that was served last; claims go on after it."""
 
     def bound(self) -> None:
         """Start a memory anew that has grown too large."""
-        for memory in (self.projects, self.held):
+        for memory in (self.projects, self.held, self.numbers):
             if len(memory) > MOST_REMEMBERED:
                 memory.clear()
 
