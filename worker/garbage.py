@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-GARBAGE_AFTER: Final = 50_000
+GARBAGE_AFTER: Final = 200_000
 """Objects made and not let go of before Python looks for circles among them."""
 
 

@@ -57,3 +57,16 @@ def test_what_nobody_works_on_is_given_back() -> None:
 
     assert [one.job.id for one in idle] == [2]
     assert len(hand) == 1
+
+
+def test_a_job_that_goes_on_at_once_stays_busy_and_is_counted_in_its_new_state() -> None:
+    """Its place is kept up to date for statistics and draining, and nobody else gets it."""
+    hand = Hand()
+    hand.put(held(1, JobState.CHECKING))
+    assert hand.take_one_due(0) is not None
+
+    hand.go_on(held(1, JobState.WATCHING))
+
+    assert (hand.count(JobState.CHECKING), hand.count(JobState.WATCHING)) == (0, 1)
+    assert hand.take_one_due(1_000) is None
+    assert (hand.busy, [one.job.state for one in hand]) == (1, [JobState.WATCHING])

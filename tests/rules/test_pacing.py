@@ -549,3 +549,43 @@ def test_a_very_low_rate_is_not_taken_for_a_clock_that_was_set_back() -> None:
 def test_a_fresh_row_is_free_at_once() -> None:
     """Where nothing was ever sent, nothing is waited for."""
     assert free_at(pace(5), Bucket(), NOON_US) == NOON_US
+
+
+@given(
+    burst=st.integers(1, 5),
+    next_us=st.integers(-2 * MICROSECONDS, 2 * MICROSECONDS),
+    gap=st.tuples(st.integers(-50_000, 200_000), st.integers(0, 100_000)),
+    blocked_us=st.integers(-50_000, 100_000),
+    count=st.integers(0, 60),
+    limit=st.sampled_from([3, 50, 1_000, 20_000]),
+)
+def test_slots_given_in_a_row_are_those_that_one_by_one_would_give(
+    burst: int, next_us: int, gap: tuple[int, int], blocked_us: int, count: int, limit: int
+) -> None:
+    """Giving many slots at once is quicker and nothing else: same slots, same row afterwards."""
+    pace = Pace(limit=Limit(count=limit), burst=burst)
+    row = Bucket(
+        next_us=NOON_US + next_us,
+        gap_us=NOON_US + gap[0],
+        gap_end_us=NOON_US + gap[0] + gap[1],
+        blocked_us=NOON_US + blocked_us,
+    )
+    until_us = NOON_US + AHEAD_US
+
+    def given_to(waiting: int, row: Bucket) -> tuple[Bucket, list[Slot]]:
+        demand = Demand(project="", waiting=waiting)
+        changed, slots = reserve(
+            (KEY, pace), {}, [demand], {KEY: row}, now_us=NOON_US, until_us=until_us
+        )
+        return changed[KEY], slots
+
+    at_once = given_to(count, row)
+    singly: list[Slot] = []
+    for _ in range(count):
+        row, slots = given_to(1, row)
+        if not slots:
+            break
+        singly += slots
+    assert at_once[1] == singly
+    if singly:
+        assert at_once[0] == row

@@ -238,9 +238,8 @@ def _checked(origin: URL, path: tuple[str, ...], query: list[tuple[str, str]] | 
     expected = "/" + "/".join(path)
     asked = "&".join(f"{name}={_quoted(value)}" for name, value in query or ())
     url = URL(f"{origin}{expected}{'?' if asked else ''}{asked}", encoded=True)
-    same = (url.scheme, url.raw_host, url.port) == (origin.scheme, origin.raw_host, origin.port)
-    parts = tuple(url.raw_path.split("/")[1:])
-    exact = parts == path and all(_SEGMENT.fullmatch(part) for part in parts)
+    same = (url.scheme, url.authority) == (origin.scheme, origin.authority)
+    exact = url.raw_path == expected and all(map(_SEGMENT.fullmatch, path))
     rest = (url.raw_query_string, url.raw_fragment, url.raw_user) == (asked, "", None)
     if not (same and exact and rest):
         raise NotSendableError("the finished URL is not the one that was meant")
