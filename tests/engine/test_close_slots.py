@@ -152,3 +152,18 @@ def test_a_request_that_is_cancelled_while_it_waits_leaves_no_trace() -> None:
         assert len(sent) == 1
 
     limited(50, script)
+
+
+def test_a_request_that_is_cancelled_and_refused_in_the_same_moment_is_both() -> None:
+    """Draining at the instant of a cancellation neither fails nor loses count."""
+
+    async def script(limiter: Limiter, _: Rows, clock: VirtualClock) -> None:
+        sent: list[tuple[float, float]] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, limiter, clock, Kind.LOOK, sent)
+            await clock.sleep(0.001)
+            tasks.cancel_scope.cancel()
+            limiter.close()
+        assert sent == []
+
+    limited(50, script)
