@@ -1,6 +1,7 @@
 """The way to the database breaks: nothing is lost, nothing happens twice, nobody guesses."""
 
 import random
+import socket
 from dataclasses import replace
 
 import anyio
@@ -11,7 +12,8 @@ from jobs.errors import StoreError
 from jobs.model import Job, Lease, WorkerId
 from jobs.states import JobEvent, JobState
 from jobs.store.postgres import Patience, PostgresStore, open_postgres
-from jobs.store.postgres.wire import Wire
+from jobs.store.postgres.address import parse
+from jobs.store.postgres.wire import Wire, connect
 from jobs.store.protocol import Change
 from tests.builders import a_request
 from tests.contract.steps import (
@@ -198,6 +200,22 @@ async def test_a_store_that_cannot_be_opened_is_not_waited_for(dsn: str) -> None
     assert clock.monotonic() - began < 2.0
     assert "start the PostgreSQL server" in caught.value.do
     assert "hunter2" not in str(caught.value.as_dict())
+
+
+async def test_a_line_that_was_cut_is_noticed_by_the_kernel(dsn: str) -> None:
+    """A connection that leads nowhere ends within seconds, not after a quarter of an hour.
+
+    What happens then on a real cut is shown by the trial with two hosts.
+    """
+    wire = await connect(parse(dsn), connect_s=4.0, answer_s=60.0)
+    sock = wire._connection._transport.get_extra_info("socket")
+
+    unacknowledged_ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    idle_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    keepalive = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    await wire.close()
+
+    assert (unacknowledged_ms, idle_s, keepalive) == (4000, 4, 1)
 
 
 @pytest.mark.parametrize("cancelled", [0, 1, 7])

@@ -1,6 +1,7 @@
 """One connection to the server, and the only place that touches the driver's untyped calls."""
 
 import secrets
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, final
 from uuid import UUID
@@ -96,22 +97,47 @@ async def connect(address: Address, *, connect_s: float, answer_s: float) -> Wir
 
     Args:
         address: The database.
-        connect_s: How long it may take.
+        connect_s: How long it may take, and how long the other side may then leave what we
+            send without an acknowledgement.
         answer_s: How long one statement may take; after that the connection counts as lost.
 
     Raises:
         Exception: Whatever the driver or the socket says; `troubles` knows what it means.
     """
+    connection = await _connection(address, connect_s, answer_s)
+    _notice_cuts(connection, connect_s)
+    return Wire(connection)
+
+
+def _notice_cuts(connection: Any, after_s: float) -> None:  # noqa: ANN401 - the driver has no types
+    """Let the kernel end the connection when the other side has been silent for *after_s*.
+
+    On a line that was cut without a word it would go on trying, at ever longer distances, for
+    a quarter of an hour, and find the mended line only at its next try.  A server that is just
+    slow acknowledges what it got, so this ends no statement that takes long.
+    """
+    sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - no public way to it
+    if sock is None or sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", max(1, round(after_s))),
+        ("TCP_KEEPINTVL", 1),
+        ("TCP_USER_TIMEOUT", round(after_s * 1000)),
+    ):
+        if hasattr(socket, name):  # Linux has all of them
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _connection(address: Address, connect_s: float, answer_s: float) -> Any:  # noqa: ANN401 - likewise
     # A pooler lends its servers' connections out: it refuses what would change them, and a
     # statement prepared on one of them is unknown to the next.
     pooled = {"application_name": _SETTINGS["application_name"]}
-    return Wire(
-        await asyncpg.connect(
-            address.dsn,
-            timeout=connect_s,
-            command_timeout=answer_s,
-            statement_cache_size=0 if address.pooler else 200,
-            max_cached_statement_lifetime=0,
-            server_settings=pooled if address.pooler else _SETTINGS,
-        )
+    return await asyncpg.connect(
+        address.dsn,
+        timeout=connect_s,
+        command_timeout=answer_s,
+        statement_cache_size=0 if address.pooler else 200,
+        max_cached_statement_lifetime=0,
+        server_settings=pooled if address.pooler else _SETTINGS,
     )
