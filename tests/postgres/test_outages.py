@@ -31,7 +31,7 @@ from tests.contract.steps import (
 )
 from tests.fakes import FakeClock
 from tests.postgres.server import PrivateServer
-from tests.postgres.steps import kill_backends, no_commits, run, waiting
+from tests.postgres.steps import kill_backends, no_commits, opened, run, waiting
 from tests.postgres.wires import Fault, Line, listening, through
 
 BRIEF = Patience(reconnect_s=0.3, connect_s=0.2)
@@ -99,6 +99,34 @@ async def test_a_commit_that_is_still_on_its_way_is_waited_for(dsn: str, clock: 
         assert await story(store, job) == ["created", "claimed", "intended"]
         await all_is_well(store)
         await store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "really"), [(Fault.BEFORE, JobState.CHECKING), (Fault.AFTER, JobState.SENDING)]
+)
+async def test_a_commit_that_nobody_can_ask_about_is_not_guessed(
+    dsn: str, clock: FakeClock, fault: Fault, really: JobState
+) -> None:
+    """When the server stays away, the caller hears that nobody knows, so nothing is sent.
+
+    Both is possible then, and the next worker finds in the store which it was.
+    """
+    line = Line(dsn)
+    line.stays_down = True
+    async with listening(line) as port:
+        store = await open_postgres(through(dsn, port), SystemClock(), patience=BRIEF, time=clock)
+        [job] = await accept(store)
+        lease = await bring(store, await a_worker(store), JobState.CHECKING)
+        line.faults.append(fault)
+
+        with pytest.raises(StoreError, match=r"outcome of a commit .* unknown") as caught:
+            await move(store, lease, JobEvent.INTENDED)
+
+        await store.close()
+    assert "nothing is half done" in caught.value.do
+    async with opened(dsn) as after:
+        assert await state_of(after, job) is really
 
 
 @pytest.mark.slow

@@ -49,9 +49,14 @@ class Line:
         self.broken = 0
         """How many times it broke."""
         self.let_late_through = anyio.Event()
+        self.stays_down = False
+        """Whether nobody gets through any more once it has broken."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
+        if self.stays_down and self.broken:
+            await _ended(writer)
+            return
         upstream = await asyncio.open_connection(*self._server)
         try:
             async with anyio.create_task_group() as tasks:
