@@ -37,7 +37,7 @@ bench-store: $(BENCH)/.ready ## measure the store alone with up to a million job
 	$(BENCH)/bin/python -m benchmarks store
 
 soak: $(VENV)/.ready-dev ## the long tests: full sizes, many kills
-	$(BIN)/python -m pytest -m soak --override-ini=addopts="-ra --import-mode=importlib -p no:anyio"
+	$(BIN)/python -m pytest -m "soak or namespaces" --override-ini=addopts="-ra --import-mode=importlib -p no:anyio"
 
 docs: $(VENV)/.ready-dev ## rewrite the generated parts of the documentation
 	$(BIN)/python -m tests.docs.generated

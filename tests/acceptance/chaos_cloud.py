@@ -147,6 +147,7 @@ class ChaosCloud:
             "request": request.seq,
             "received": received,
             "connection": request.connection.number,
+            "peer": request.connection.peer,
             "method": request.head.method,
             "path": request.head.path,
             "fault": request.fault.name,
@@ -256,6 +257,7 @@ def _span(text: str) -> tuple[float, float]:
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos_cloud", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--state", type=Path, required=True, help="the fleet at the start, JSON")
     parser.add_argument("--log", type=Path, required=True, help="the record, JSON lines")
@@ -311,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     state = json.loads(told.state.read_text(encoding="utf-8"))
     cloud = ChaosCloud(options, state, plan=plan, record=record, loop=loop)
-    listener = Listener(told.port, loop=loop, on_request=cloud.on_request)
+    listener = Listener(told.host, told.port, loop=loop, on_request=cloud.on_request)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, loop.stop)
     with contextlib.suppress(OSError):

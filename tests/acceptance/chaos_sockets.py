@@ -48,6 +48,10 @@ class Connection:
         self._busy = False
         self._closes = False
         self.open = True
+        try:
+            self.peer = str(sock.getpeername()[0])
+        except OSError:  # it has gone already
+            self.peer = ""
         loop.add_reader(sock, self._readable)
 
     def respond(self, data: bytes, *, close: bool = False) -> None:
@@ -128,16 +132,16 @@ class Connection:
 
 
 class Listener:
-    """Accepts connections on a loopback port."""
+    """Accepts connections on a port of *host*, which is an address of this machine."""
 
     def __init__(
-        self, port: int, *, loop: asyncio.AbstractEventLoop, on_request: OnRequest
+        self, host: str, port: int, *, loop: asyncio.AbstractEventLoop, on_request: OnRequest
     ) -> None:
         self._loop = loop
         self._on_request = on_request
         self._connections: list[Connection] = []
         self._count = 0
-        self._sock = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self._sock = socket.create_server((host, port), backlog=1024)
         self._sock.setblocking(False)  # noqa: FBT003 - the socket module's own signature
         # Accepted sockets inherit the option, so their first segment is stamped too.
         with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ class Cloud:
 
     def __init__(self, folder: Path, state: Path, *options: str) -> None:
         self._record: list[dict[str, Any]] = []
-        self._arrived = 0
+        self._kinds: Counter[str] = Counter()
         self._news = threading.Condition()
         self._command = [
             *(sys.executable, "-m", "tests.acceptance.chaos_cloud", "--port", "0", "--echo"),
@@ -80,8 +81,12 @@ class Cloud:
 
     def arrived(self) -> int:
         """Return how many requests have come so far."""
+        return self.count("request")
+
+    def count(self, kind: str) -> int:
+        """Return how many lines of that kind the record has so far."""
         with self._news:
-            return self._arrived
+            return self._kinds[kind]
 
     def wait_for(
         self, holds: Callable[[Sequence[Mapping[str, Any]]], bool], *, within_s: float
@@ -97,7 +102,7 @@ class Cloud:
 
     def wait_for_requests(self, count: int, *, within_s: float) -> None:
         """Wait until that many requests have come in all."""
-        self.wait_for(lambda _: self._arrived >= count, within_s=within_s)
+        self.wait_for(lambda _: self._kinds["request"] >= count, within_s=within_s)
 
     def signal(self, number: int) -> None:
         """Send the cloud's process a signal."""
@@ -119,7 +124,7 @@ class Cloud:
             line = json.loads(text)
             with self._news:
                 self._record.append(line)
-                self._arrived += line["kind"] == "request"
+                self._kinds[line["kind"]] += 1
                 self._news.notify_all()
 
 
@@ -132,6 +137,9 @@ class Worker:
     started: float
     signals: int = 0
     """How many it got."""
+
+    killed: float | None = None
+    """When it was killed, in monotonic seconds."""
 
     def signal(self, number: int) -> None:
         """Send a signal."""
@@ -160,6 +168,7 @@ class Worker:
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
+        self.killed = time.monotonic()
         self.signal(signal.SIGKILL)
         self.process.wait(timeout=10)
 
@@ -235,14 +244,14 @@ class Plugwave:
             text = (done.stderr or done.stdout).decode(errors="replace")
             raise HarnessError(f"enqueue ended with {done.returncode}: {text[-1500:]}")
 
-    def start_worker(self) -> Worker:
-        """Start `plugwave work --until-empty`."""
+    def start_worker(self, *inside: str) -> Worker:
+        """Start `plugwave work --until-empty`; *inside* is a command to run it with."""
         log = self.folder / f"worker-{len(self.workers):03d}.err"
         out = log.with_suffix(".out")
         started = time.monotonic()
         with log.open("ab") as errors, out.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "work", "--until-empty"],
+                [*inside, sys.executable, "-m", "worker", "work", "--until-empty"],
                 cwd=self.folder,
                 env=self.environment(),
                 stdout=output,

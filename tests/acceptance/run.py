@@ -11,15 +11,43 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from tests.acceptance import trials
 from tests.acceptance.harness import HarnessError
+from tests.acceptance.namespaces import missing
+from tests.acceptance.storm import Weather, storm
 from tests.acceptance.trials import Outcome, Size
+from tests.acceptance.two_hosts import SIZE as TWO_HOSTS_SIZE
+from tests.acceptance.two_hosts import two_hosts
+from tests.postgres.server import PrivateServer
 
-TRIALS: Final = ("faults", "kills", "two-workers", "drain")
+STORMS: Final[Mapping[str, Weather]] = {
+    "postgres": Weather(workers=4, most_frozen=2, outages_s=(0.5, 8.0, 1.0)),
+    "sqlite": Weather(workers=2),
+    "postgres-recovery": Weather(
+        workers=3,
+        every_s=6.0,
+        lease_s=20.0,
+        most_frozen=0,
+        most=10,
+        first_after_s=20.0,
+        found_within_s=3.0,
+    ),
+    "sqlite-recovery": Weather(
+        workers=2, every_s=6.0, lease_s=20.0, most_frozen=0, most=10, found_within_s=1.0
+    ),
+}
+"""Trials with several workers on one store.  The two about recovery only kill, and seldom, so that
+somebody is there to notice; free locks prove a death only some time after the server's start."""
+
+TWO_HOSTS: Final = "two-hosts"
+
+TRIALS: Final = ("faults", "kills", "two-workers", "drain", *STORMS, TWO_HOSTS)
 SHOWN: Final = 15
 """Violations that are printed of each trial."""
 
@@ -30,6 +58,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kill-jobs", type=int, default=500, help="of the kill trial")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--rate", type=int, default=100, help="requests a second")
+    parser.add_argument("--storm-jobs", type=int, default=5000, help="of postgres and sqlite")
+    parser.add_argument("--storm-rate", type=int, default=200, help="requests a second there")
     parser.add_argument("--faults", type=float, default=0.2, help="share of requests, 0 to 1")
     parser.add_argument("--throttles", type=int, default=5, help="how many 429 are made up")
     parser.add_argument("--seed", type=int, default=1)
@@ -66,10 +96,32 @@ def _trials(told: argparse.Namespace) -> Mapping[str, Callable[[Path], Outcome]]
             folder, size(told.kill_jobs, slots=64), stop_s=8.0, after=4 * told.rate
         ),
         "drain": lambda folder: trials.drain(folder, size(told.kill_jobs, 0.0), after=after),
+        **{name: partial(_storm, name, told) for name in STORMS},
+        TWO_HOSTS: lambda folder: two_hosts(folder, replace(TWO_HOSTS_SIZE, seed=told.seed)),
     }
 
 
-def _table(outcome: Outcome, told: argparse.Namespace) -> str:
+def _storm(name: str, told: argparse.Namespace, folder: Path) -> Outcome:
+    """Let several workers on one store be killed and frozen; the database is on a disk."""
+    seldom = name.endswith("-recovery")
+    size = Size(
+        jobs=told.storm_jobs // 3 if seldom else told.storm_jobs,
+        rate=told.storm_rate // 2 if seldom else told.storm_rate,
+        faults=told.faults,
+        seed=told.seed,
+        throttles=told.throttles,
+        within_s=told.within,
+    )
+    if name.startswith("sqlite"):
+        return storm(folder, name, size, STORMS[name])
+    database = PrivateServer(in_memory=False)
+    try:
+        return storm(folder, name, size, STORMS[name], database)
+    finally:
+        database.remove()
+
+
+def _table(outcome: Outcome) -> str:
     """Return the figures of a trial, one a line."""
     seen = outcome.figures()
     exits = sorted({code: outcome.exits.count(code) for code in outcome.exits}.items())
@@ -80,8 +132,8 @@ def _table(outcome: Outcome, told: argparse.Namespace) -> str:
         "requests": f"{seen.requests} ({seen.sends} sends, {seen.effects} took effect)",
         "faults": f"{seen.faults} ({seen.faults / max(1, seen.requests):.0%})",
         "answered 429": str(seen.throttled),
-        "fullest window of 1 s": f"{seen.most_in_a_window} of {told.rate}",
-        "fullest aligned second": f"{seen.most_in_an_aligned_second} of {told.rate}",
+        "fullest window of 1 s": f"{seen.most_in_a_window} of {outcome.run.limit}",
+        "fullest aligned second": f"{seen.most_in_an_aligned_second} of {outcome.run.limit}",
         "requests a second": f"{seen.requests / max(0.001, seen.busy_s):.1f}",
         "kills": str(outcome.run.kills),
         "exits": ", ".join(f"{code} ({count} times)" for code, count in exits),
@@ -95,6 +147,7 @@ def _table(outcome: Outcome, told: argparse.Namespace) -> str:
         )
     if outcome.drains_s:
         rows["drain"] = f"longest {max(outcome.drains_s):.2f} s"
+    rows |= outcome.more
     found = outcome.violations()
     rows["violations"] = str(len(found))
     lines = [f"{outcome.name}", *(f"  {name:<26}{value}" for name, value in rows.items())]
@@ -111,6 +164,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, trial in _trials(told).items():
         if told.only and name not in told.only:
             continue
+        reason = missing() if name == TWO_HOSTS else None
+        if reason is not None:
+            sys.stdout.write(f"{name}\n  skipped: {reason}\n")
+            continue
         below = folder / name
         below.mkdir(parents=True)
         try:
@@ -120,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             broken = True
             continue
         broken = broken or bool(outcome.violations())
-        sys.stdout.write(_table(outcome, told))
+        sys.stdout.write(_table(outcome))
         sys.stdout.flush()
     return 1 if broken else 0
 

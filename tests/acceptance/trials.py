@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +83,7 @@ class Outcome:
         took_s: From the first worker's start to the last one's end.
         restarts: How each judged restart went.
         drains_s: From each signal to the worker's end.
+        more: Figures that only this trial has, as text.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Outcome:
     found: Sequence[Violation] = ()
     restarts: Sequence[Restart] = ()
     drains_s: Sequence[float] = ()
+    more: Mapping[str, str] = field(default_factory=dict)
 
     def violations(self) -> list[Violation]:
         """Return every broken promise."""
@@ -120,13 +122,22 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, size: Size, *options: str) -> Iterator[Stage]:
-    """Start the cloud and queue the jobs; take everything down at the end."""
+def stage(
+    folder: Path, size: Size, *options: str, settings: Mapping[str, str] | None = None
+) -> Iterator[Stage]:
+    """Start the cloud and queue the jobs; take everything down at the end.
+
+    Args:
+        folder: Where files go.
+        size: Of the trial.
+        options: More options of the cloud.
+        settings: More variables for every command of plugwave.
+    """
     scenario = make_scenario(size.jobs, seed=size.seed)
     state, jobs = scenario.write(folder)
     told = {"seed": size.seed, "faults": size.faults, "throttles": size.throttles}
     told["undone"] = size.undone
-    settings = {"PLUGWAVE_WORKER__SLOTS": str(size.slots)}
+    settings = {"PLUGWAVE_WORKER__SLOTS": str(size.slots), **(settings or {})}
     command = [part for name, value in told.items() for part in (f"--{name}", str(value))]
     with (
         Cloud(folder, state, *command, "--limit", str(size.rate), *options) as cloud,

@@ -72,13 +72,13 @@ def _dying_with_us() -> list[str]:
     return ["setpriv", "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
 
 
-def _short_folder() -> Path:
-    """Return a new folder: in memory if there is room, so that fsync costs nothing.
+def _short_folder(*, in_memory: bool) -> Path:
+    """Return a new folder: in memory if wanted and there is room, so that fsync costs nothing.
 
     The path is short, because that of a socket may have no more than 107 bytes.
     """
     memory = Path("/dev/shm")
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30
+    roomy = in_memory and memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30
     place = memory if roomy else Path(tempfile.gettempdir())
     for left in place.glob("pwpg-*-*"):  # a killed run cannot tidy up
         if not _lives(int(left.name.split("-")[1])):
@@ -99,13 +99,24 @@ def _lives(pid: int) -> bool:
 class PrivateServer:
     """One server in a folder of its own; it may be stopped hard and started again."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, *, in_memory: bool = True, friends: str = "", **settings: str) -> None:
+        """Make it and start it.
+
+        Args:
+            in_memory: Whether its files may lie in memory; else they are on a disk.
+            friends: A network whose hosts may connect too, such as ``10.1.0.0/16``.
+            settings: Of the server, beside `SETTINGS`.
+
+        Raises:
+            RuntimeError: If there is no server to start, or it does not come up.
+        """
         bindir = find_bindir()
         if bindir is None:
             raise RuntimeError(NO_SERVER)
         self._bindir = bindir
         self._settings = {**SETTINGS, **settings}
-        self._folder = _short_folder()
+        self._folder = _short_folder(in_memory=in_memory)
+        self._address = "0.0.0.0" if friends else "127.0.0.1"
         self._env = {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -123,6 +134,9 @@ class PrivateServer:
             env=self._env,
             cwd=self._folder,
         )
+        if friends:
+            with (self._folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {friends} trust\n")
         self.start()
 
     @property
@@ -155,7 +169,7 @@ class PrivateServer:
         log = self._folder / "log"
         with log.open("ab") as sink:
             self._process = subprocess.Popen(
-                [*command, *place, "-h", "127.0.0.1", "-p", str(self.port), *options],
+                [*command, *place, "-h", self._address, "-p", str(self.port), *options],
                 stdout=sink,
                 stderr=sink,
                 env=self._env,
