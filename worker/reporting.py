@@ -14,7 +14,7 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import anyio
 import platformdirs
@@ -61,21 +61,52 @@ def report_folder(sqlite_path: Path | None, address: str) -> Path:
     return platformdirs.user_state_path("plugwave") / "results" / store
 
 
-class Cursor:
-    """How many results of one worker have been written out."""
+def _locked(path: Path, flags: int = 0) -> int:
+    """Open a file and take its lock, which goes when it is closed or its process ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
-    def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_size < _SIZE:
-                os.ftruncate(descriptor, _SIZE)
-            self._bytes = mmap.mmap(descriptor, _SIZE)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
+
+class Cursor:
+    """How many results of one worker have been written out.
+
+    The file appears under its name only when it is locked, and goes before its lock does, so
+    nobody else ever finds one that is not in use or left behind.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        """Take an open file that is locked; see `create` and `adopt`."""
         self._path = path
+        self._descriptor = descriptor
+        self._bytes = mmap.mmap(descriptor, _SIZE)
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Begin with the first result of a new worker, in place of whatever has that name."""
+        making = path.with_name(f"{path.name}.{os.getpid()}.new")
+        descriptor = _locked(making, os.O_CREAT | os.O_TRUNC)
+        os.ftruncate(descriptor, _SIZE)
+        making.replace(path)
+        return cls(path, descriptor)
+
+    @classmethod
+    def adopt(cls, path: Path) -> Self:
+        """Go on where a dead worker stopped.
+
+        Raises:
+            OSError: If it lives, or if somebody has written all it left and removed the file:
+                one made anew would begin with its first result again.
+        """
+        descriptor = _locked(path)
+        if os.fstat(descriptor).st_nlink == 0:
+            os.close(descriptor)
+            raise FileNotFoundError(path)  # removed between our opening and our locking
+        return cls(path, descriptor)
 
     @property
     def value(self) -> int:
@@ -111,9 +142,9 @@ class Reporter:
         """Report for *worker* from now on."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._worker = worker
-        self._cursor = Cursor(self._folder / f"{worker}{_SUFFIX}")
+        # Ids are never used twice, so an old file of that name is another store's.
+        self._cursor = Cursor.create(self._folder / f"{worker}{_SUFFIX}")
         self._told = 0
-        self._cursor.advance(0)  # ids are never used twice, so an old file is another store's
 
     def wake(self) -> None:
         """Say that a job has become final."""
@@ -165,7 +196,7 @@ class Reporter:
             return
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             try:
-                cursor = Cursor(path)
+                cursor = Cursor.adopt(path)
             except OSError:  # its writer lives, or it has gone meanwhile
                 continue
             done = False
