@@ -53,7 +53,7 @@ class Postgres:
     """A server of its own; each measurement gets an empty database."""
 
     def __init__(self) -> None:
-        self._server = PrivateServer(**POSTGRES)
+        self._server = PrivateServer(in_memory=True, friends="", **POSTGRES)
         self._made = 0
         self._sql(self._server.dsn, "CREATE EXTENSION pg_stat_statements")
 
