@@ -49,7 +49,7 @@ _AUTHORIZATION: Final = re.compile(
 _NAMED: Final = re.compile(r"""([A-Za-z0-9_.%-]++)["']?\s{0,4}[=:]\s{0,4}""")
 _VALUE: Final = re.compile(
     r"""(?:(?:bearer|basic)\s+)?"""
-    r"""(?:"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s"'&,;}\])]+)""",
+    r"""(?:"(?:[^"\\]|\\.?)*+"?|'(?:[^'\\]|\\.?)*+'?|[^\s"'&,;}\])]+)++""",
     re.IGNORECASE,
 )
 

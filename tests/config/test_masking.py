@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config.masking import (
@@ -136,6 +136,8 @@ def test_text_without_secrets_stays_as_it_is(text: str) -> None:
 
 
 @given(st.text(alphabet="ab:=\"'\\@/ token", max_size=60))
+@example("ak:'\\")
+@example("token='a'b")
 def test_masking_twice_is_masking_once(text: str) -> None:
     """What is masked stays masked and is not eaten further."""
     once = mask_text(text)
