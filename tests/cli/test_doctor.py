@@ -254,6 +254,29 @@ def test_another_profile_can_be_looked_at(cli: Cli, start: Start) -> None:
         anyio.run(checkup, loaded, Asked(profile="nobody"))
 
 
+@pytest.mark.slow
+def test_a_profile_of_another_cloud_is_looked_at_there(
+    cli: Cli, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own endpoint and region go before the others, for the clock as for the pools."""
+    cloud = start()
+    monkeypatch.setenv("PLUGWAVE_CLOUD__ENDPOINT", NOWHERE)
+    monkeypatch.setenv("PLUGWAVE_CLOUD__REGION", "cn-east-3")
+    own = f'credentials = "env"\nendpoint = "{cloud.url}"\nregion = "cn-north-4"\n'
+    (cli.folder / "plugwave.toml").write_text(f"[profiles.here]\n{own}")
+
+    ran = cli("doctor", "--profile", "here", "-o", "json")
+    elsewhere = cli("doctor", "--profile", "here", "--region", "cn-east-3", "-o", "json")
+
+    assert ran.code == 0
+    assert checks(ran)["region"]["text"] == (
+        f"cn-north-4 ({cli.folder}/plugwave.toml:4), {cloud.url} "
+        f"(profiles.here.endpoint from {cli.folder}/plugwave.toml:3)"
+    )
+    assert checks(elsewhere)["region"]["text"].startswith("cn-east-3 (--region), ")
+    assert cli("doctor", "--profile", "nobody").code == 2
+
+
 def test_a_store_that_cannot_be_used_is_9_and_nothing_is_asked(cli: Cli, start: Start) -> None:
     """The limit that all share is in it: no request may leave without."""
     cloud = start()

@@ -60,7 +60,7 @@ async def checkup(loaded: Loaded, asked: Asked, clock: Clock | None = None) -> R
     settings = _chosen(loaded.settings, asked)
     origins = dict(loaded.origins)
     if asked.region is not None:
-        origins["cloud.region"] = "--region"
+        origins |= dict.fromkeys(identity.region_keys(settings.cloud.profile), "--region")
     async with kept(settings.store, clock) as store:
         lines, queue = await _examined(settings, asked, origins, store, clock)
     codes = {line.error.exit_code for line in lines if line.error is not None}
@@ -80,11 +80,14 @@ def _chosen(settings: Settings, asked: Asked) -> Settings:
             f"there is no profile {asked.profile}",
             do=f"name one of the profiles in the settings ({known})",
         )
-    profile = asked.profile or settings.cloud.profile
-    named = None if profile is None else settings.profiles[profile].region
-    region = asked.region or settings.cloud.region or named
-    cloud = settings.cloud.model_copy(update={"profile": profile, "region": region})
-    return settings.model_copy(update={"cloud": cloud})
+    name = asked.profile or settings.cloud.profile
+    region = {} if asked.region is None else {"region": asked.region}
+    profiles = dict(settings.profiles)
+    if name is not None:
+        # A profile's own region would go before the one that was asked for.
+        profiles[name] = profiles[name].model_copy(update=region)
+    cloud = settings.cloud.model_copy(update={"profile": name, **region})
+    return settings.model_copy(update={"cloud": cloud, "profiles": profiles})
 
 
 async def _examined(
@@ -94,7 +97,7 @@ async def _examined(
     tail = [CheckLine.skip("write", "not tested: doctor never changes anything"), store.line]
     try:
         found = choose(settings, Surroundings.of(os.environ)).found
-        endpoint, region = identity.region_line(settings.cloud, found, origins)
+        endpoint, region = identity.region_line(settings.cloud_of(), found, origins)
         ignored = identity.ignored_lines(found)
         if store.rows is None:
             head = [identity.credential_line(found), _unasked("clock"), region, _unasked("read")]
@@ -169,7 +172,7 @@ class _Visit:
         return None
 
     def _wanted(self, found: Found) -> rights.Wanted:
-        cloud, kind = self._settings.cloud, found.kind
+        cloud, kind = self._settings.cloud_of(), found.kind
         region = cloud.region or found.region
         if self._asked.project is not None:
             project, by = self._asked.project, "--project"

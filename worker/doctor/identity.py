@@ -4,7 +4,7 @@ Nothing here signs a request to ModelArts.  The cloud is asked for the time with
 credential, before one is used: a signature with a wrong date would be a bad one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -63,6 +63,11 @@ def region_line(
 ) -> tuple[URL | None, CheckLine]:
     """Say where requests of no other region go, and who said so.
 
+    Args:
+        cloud: As the profile in use sees it.
+        found: The credential, whose source may name a region.
+        origins: Where each setting comes from.
+
     Raises:
         ConfigError: If that is no address for a credential.
     """
@@ -72,8 +77,8 @@ def region_line(
     except NotSendableError:
         text = "none is set, so every job must name its own"
         return None, CheckLine.warn("region", text, "set cloud.region")
-    keys = (f"cloud.endpoints.{region}", "cloud.endpoint")
-    given = next((key for key in keys if origins.get(key, DEFAULT) != DEFAULT), None)
+    own = () if cloud.profile is None else (f"profiles.{cloud.profile}.endpoint",)
+    given = _given((*own, f"cloud.endpoints.{region}", "cloud.endpoint"), origins)
     whence = "the public one" if given is None else f"{given} from {origins[given]}"
     text = f"{region or 'not set'}{_region_origin(cloud, found, origins)}, {endpoint} ({whence})"
     return endpoint, CheckLine.ok("region", text)
@@ -81,8 +86,20 @@ def region_line(
 
 def _region_origin(cloud: CloudSettings, found: Found, origins: Mapping[str, str]) -> str:
     if cloud.region is not None:
-        return f" ({origins.get('cloud.region', 'the command line')})"
+        given = _given(region_keys(cloud.profile), origins)
+        return "" if given is None else f" ({origins[given]})"
     return " (with the credential)" if found.region is not None else ""
+
+
+def region_keys(profile: str | None) -> tuple[str, ...]:
+    """Return the settings that may name the region, the one that counts first."""
+    own = () if profile is None else (f"profiles.{profile}.region",)
+    return (*own, "cloud.region")
+
+
+def _given(keys: Iterable[str], origins: Mapping[str, str]) -> str | None:
+    """Return the first of the settings that somebody gave."""
+    return next((key for key in keys if origins.get(key, DEFAULT) != DEFAULT), None)
 
 
 def ignored_lines(found: Found) -> list[CheckLine]:
