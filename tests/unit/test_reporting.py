@@ -38,6 +38,10 @@ class Results:
             await happens()
         return self._rows[worker][seq:]
 
+    async def reported(self, worker: WorkerId, seq: int) -> None:
+        """Hear how far the lines are written: never beyond what has ended."""
+        assert seq <= len(self._rows[worker])
+
 
 class Team:
     """Reporters on one folder and one store, and what they wrote."""

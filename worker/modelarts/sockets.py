@@ -55,6 +55,6 @@ def discard(transport: asyncio.Transport | Any) -> None:  # noqa: ANN401 - uvloo
     """Close a connection so that nothing of what is still unsent ever leaves."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
-        with contextlib.suppress(OSError):  # it is closed already
+        with contextlib.suppress(OSError, ValueError):  # closed already; uvloop has -1 then
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
