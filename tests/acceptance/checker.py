@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from os.path import commonprefix
 from typing import Final
 
 from tests.acceptance.evidence import Evidence, Expected, Place, place
@@ -135,10 +136,8 @@ def _not_as_told(run: Evidence, job: Expected, at: float) -> Iterable[str]:
     """Yield why *job*, called succeeded at *at*, had not succeeded."""
     about = [
         line
-        for line in run.record
-        if line["kind"] in {"effect", "settled"}
-        and (*place(line), line["plugin"]) == (*job.place, job.plugin)
-        and float(line["at"]) <= at + CLOCK_SLACK_S
+        for line in run.changes.get((*job.place, job.plugin), ())
+        if float(line["at"]) <= at + CLOCK_SLACK_S
     ]
     if not about:
         yield f"{job}: called succeeded, but nothing was changed"
@@ -225,6 +224,9 @@ def _nothing_broke(run: Evidence) -> Iterable[str]:
 
 def _secrets_are_kept(run: Evidence) -> Iterable[str]:
     """No secret is in anything the product prints."""
+    shared = commonprefix(list(run.secrets))  # noqa: RUF071 - of texts, not of paths
+    if shared and shared not in run.said:
+        return  # thousands of secrets in megabytes of text would take minutes
     yield from (f"{text[:6]}… was printed" for text in run.secrets if text in run.said)
 
 

@@ -103,6 +103,15 @@ class Evidence:
         return found
 
     @cached_property
+    def changes(self) -> Mapping[tuple[str, str, str], Sequence[Line]]:
+        """When each plug-in of each pool began to change and had settled, in the record's order."""
+        found = defaultdict(list)
+        for line in self.record:
+            if line["kind"] in {"effect", "settled"}:
+                found[*place(line), str(line["plugin"])].append(line)
+        return found
+
+    @cached_property
     def answers(self) -> Mapping[int, Line]:
         """How each request was answered."""
         return {line["request"]: line for line in self.of("answer")}

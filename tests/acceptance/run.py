@@ -18,6 +18,7 @@ from statistics import median
 from typing import Final
 
 from tests.acceptance import trials
+from tests.acceptance.checker import Violation
 from tests.acceptance.harness import HarnessError
 from tests.acceptance.namespaces import missing
 from tests.acceptance.storm import Weather, storm
@@ -121,7 +122,7 @@ def _storm(name: str, told: argparse.Namespace, folder: Path) -> Outcome:
         database.remove()
 
 
-def _table(outcome: Outcome) -> str:
+def _table(outcome: Outcome, found: Sequence[Violation]) -> str:
     """Return the figures of a trial, one a line."""
     seen = outcome.figures()
     exits = sorted({code: outcome.exits.count(code) for code in outcome.exits}.items())
@@ -148,9 +149,8 @@ def _table(outcome: Outcome) -> str:
     if outcome.drains_s:
         rows["drain"] = f"longest {max(outcome.drains_s):.2f} s"
     rows |= outcome.more
-    found = outcome.violations()
     rows["violations"] = str(len(found))
-    lines = [f"{outcome.name}", *(f"  {name:<26}{value}" for name, value in rows.items())]
+    lines = [f"{outcome.name}", *(f"  {name:<36}{value}" for name, value in rows.items())]
     lines += [f"    {violation}" for violation in found[:SHOWN]]
     return "\n".join(lines) + "\n"
 
@@ -176,8 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{name}\n  {error}\n")
             broken = True
             continue
-        broken = broken or bool(outcome.violations())
-        sys.stdout.write(_table(outcome))
+        found = outcome.violations()
+        broken = broken or bool(found)
+        sys.stdout.write(_table(outcome, found))
         sys.stdout.flush()
     return 1 if broken else 0
 

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Final, Self
 
 from tests.acceptance.checker import Violation
-from tests.acceptance.evidence import Evidence, place
+from tests.acceptance.evidence import Evidence, Place, place
 from tests.acceptance.harness import HarnessError, Plugwave, Worker, tail
 from tests.acceptance.ledger import Life, lives
 from tests.acceptance.trials import Outcome, Size, Stage, stage
@@ -287,6 +287,9 @@ def recoveries(run: Evidence, workers: Sequence[Worker], known: Sequence[Life]) 
     pools = {
         str(line["job"]): (str(line["project_id"]), str(line["pool_name"])) for line in run.results
     }
+    arrivals: dict[Place, list[float]] = {}
+    for line in run.requests:
+        arrivals.setdefault(place(line), []).append(float(line["received"]))
     by_pid = {life.pid: life for life in sorted(known, key=lambda life: life.started)}
     seen: list[Recovery] = []
     for worker in workers:
@@ -298,7 +301,7 @@ def recoveries(run: Evidence, workers: Sequence[Worker], known: Sequence[Life]) 
             continue
         dead = life.dead
         its = {pools[job] for job in life.jobs if job in pools}
-        after = (float(line["received"]) for line in run.requests if place(line) in its)
+        after = (at for pool in its for at in arrivals.get(pool, ()))
         asked = min((at for at in after if at >= dead), default=None)
         seen.append(
             Recovery(found_s=dead - killed, asked_s=None if asked is None else asked - killed)
