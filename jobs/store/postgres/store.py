@@ -84,9 +84,9 @@ class PostgresStore:
         self._transactions = Transactions(connections, memory, hints, fixed)
         self._questions = Questions(connections)
         self._presence = Presence(connections, hints, connections.clock)
-        self._records: Grouped[Call, Job] = Grouped(self._in_groups(record))
+        self._records: Grouped[Call, Job] = Grouped(self._transactions.in_groups(record))
         self._intake: Grouped[intake.Batch, Sequence[Enqueued]] = Grouped(
-            self._in_groups(intake.enqueue), most=MOST_REQUESTS
+            self._transactions.in_groups(intake.enqueue), most=MOST_REQUESTS
         )
         self._judge = Judge(self._presence, connections.patience, connections.clock)
         self._calls = 0
@@ -119,26 +119,6 @@ class PostgresStore:
         await self._presence.mend()
 
     # How calls run.
-
-    def _in_groups(
-        self, work: Callable[[Transaction, Sequence[C]], Awaitable[Sequence[V | Exception]]]
-    ) -> Callable[[Sequence[C], Callable[[], None]], Awaitable[Sequence[V | Exception]]]:
-        """Return what serves a group of calls with *work*, in one transaction if possible."""
-
-        async def serve(calls: Sequence[C], begin: Callable[[], None]) -> Sequence[V | Exception]:
-            async def whole(transaction: Transaction) -> Sequence[V | Exception]:
-                begin()
-                return await work(transaction, calls)
-
-            try:
-                return await self._transactions.run(whole, shielded=True)
-            except RefusedValuesError as error:
-                if len(calls) == 1:
-                    return [error]
-            # One of them cannot be written: each for itself, so that it fails alone.
-            return [outcome for call in calls for outcome in await serve([call], begin)]
-
-        return serve
 
     async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call so that closing waits for it.

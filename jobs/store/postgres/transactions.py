@@ -12,7 +12,7 @@ COMMIT was lost is looked up:
 So nothing is lost and nothing happens twice, and nobody guesses.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar, final
 from uuid import UUID
 
@@ -24,12 +24,21 @@ from jobs.errors import StoreError
 from jobs.store.postgres.connections import Connections
 from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.transaction import NOW, Memory, Transaction
-from jobs.store.postgres.troubles import TROUBLES, AgainError, is_again, is_lost, store_error
+from jobs.store.postgres.troubles import (
+    TROUBLES,
+    AgainError,
+    RefusedValuesError,
+    is_again,
+    is_lost,
+    store_error,
+)
 from jobs.store.postgres.wire import Wire
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+C = TypeVar("C")
+V = TypeVar("V")
 Work = Callable[[Transaction], Awaitable[T]]
 
 # No row: the number is there already, or a later one.
@@ -102,6 +111,26 @@ class Transactions:
                     raise self._told(error) from None
             tries += 1
             await self._connections.pause(min(tries, AGAIN_SOON))
+
+    def in_groups(
+        self, work: Callable[[Transaction, Sequence[C]], Awaitable[Sequence[V | Exception]]]
+    ) -> Callable[[Sequence[C], Callable[[], None]], Awaitable[Sequence[V | Exception]]]:
+        """Return what serves a group of calls with *work*, in one transaction if possible."""
+
+        async def serve(calls: Sequence[C], begin: Callable[[], None]) -> Sequence[V | Exception]:
+            async def whole(transaction: Transaction) -> Sequence[V | Exception]:
+                begin()
+                return await work(transaction, calls)
+
+            try:
+                return await self.run(whole, shielded=True)
+            except RefusedValuesError as error:
+                if len(calls) == 1:
+                    return [error]
+            # One of them cannot be written: each for itself, so that it fails alone.
+            return [outcome for call in calls for outcome in await serve([call], begin)]
+
+        return serve
 
     def _told(self, error: Exception) -> Exception:
         return store_error(error, self._connections.address.place)
