@@ -1,1 +1,1 @@
-"""Rollouts: what a person writes, which pools it means, and the plan that follows.  Pure rules."""
+"""Rollouts: what a person writes, the plan that follows, and when it may go on.  Pure rules."""
