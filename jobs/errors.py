@@ -23,7 +23,9 @@
     ├── StateError            the job is not where the caller thinks
     │   ├── IllegalTransitionError
     │   ├── LeaseLostError    another worker may hold the job
-    │   └── WorkerFencedError this worker was declared dead
+    │   ├── WorkerFencedError this worker was declared dead
+    │   ├── StaleRevisionError  somebody else moved the rollout on
+    │   └── RolloutHeldError  its rollout lets nothing be sent now
     ├── StoreError            the store said no (exit 9)
     │   ├── StoreFullError
     │   ├── StoreReadOnlyError
@@ -244,6 +246,28 @@ class WorkerFencedError(StateError):
 
     code = "JOB-13"
     do = "start the worker again; its jobs were handed to others"
+
+
+class StaleRevisionError(StateError):
+    """The rollout has changed since it was looked at; nothing was written."""
+
+    code = "ROLL-01"
+    exit_code = 7
+    do = "look at the rollout again, and decide anew"
+
+
+class RolloutHeldError(StateError):
+    """The job's rollout is paused or has ended, so the job may not send; nothing was written.
+
+    ``resumable`` says that a person may let the rollout go on.
+    """
+
+    code = "ROLL-02"
+    do = "nothing to do: the job is let go, and starts again if its rollout goes on"
+
+    def __init__(self, message: str, *, resumable: bool, **facts: object) -> None:
+        super().__init__(message, resumable=resumable, **facts)
+        self.resumable = resumable
 
 
 class StoreError(PlugwaveError):

@@ -13,6 +13,7 @@ from jobs.states import JobState, WaitReason
 
 JobId = NewType("JobId", int)
 WorkerId = NewType("WorkerId", int)
+RolloutId = NewType("RolloutId", int)
 
 Inputs = Mapping[str, Any]
 """A plug-in's install parameters: a JSON object."""
@@ -21,6 +22,11 @@ Inputs = Mapping[str, Any]
 def job_name(job: JobId) -> str:
     """Return the id as people write it: ``job-42``."""
     return f"job-{job}"
+
+
+def rollout_name(rollout: RolloutId) -> str:
+    """Return the id as people write it: ``ro-12``."""
+    return f"ro-{rollout}"
 
 
 class InputsBase(StrEnum):
@@ -202,7 +208,8 @@ class Job:
     """One job as the store has it.
 
     ``run_at_us`` is when a waiting job may move on; ``started_us`` the first claim;
-    ``deadline_us`` is set with it.  ``fence`` grows with each claim of its pool.
+    ``deadline_us`` is set with it.  ``fence`` grows with each claim of its pool.  ``rollout``
+    and ``wave``, counting from 0, name whose it is; None when it belongs to no rollout.
     """
 
     id: JobId
@@ -218,6 +225,8 @@ class Job:
     worker: WorkerId | None = None
     cancel_asked: bool = False
     progress: Progress = Progress()
+    rollout: RolloutId | None = None
+    wave: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jobs.causes import CAUSES
 from jobs.clock import MICROSECONDS
-from jobs.model import Job, job_name
+from jobs.model import Job, job_name, rollout_name
 from jobs.states import BAD_STATES, GOOD_STATES, HELD_STATES, JobState
 
 RESULT_KEYS: Final = (
@@ -121,8 +121,8 @@ def result_fields(job: Job, worker_name: str | None, now_us: int) -> dict[str, A
         "wait_s": seconds_between(job.created_us, job.started_us),
         "run_s": None if job.started_us is None else seconds_between(job.started_us, ended_us),
         "inputs_changed": list(progress.inputs_changed),
-        "rollout": None,
-        "wave": None,
+        "rollout": None if job.rollout is None else rollout_name(job.rollout),
+        "wave": job.wave,
         "worker": worker_name,
         "labels": dict(request.labels),
     }

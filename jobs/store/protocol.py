@@ -20,6 +20,7 @@ from jobs.pacing import Bucket
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.cursor import EventCursor
 from jobs.store.keeping import KeepingStore
+from jobs.store.rollouts import RolloutStore
 
 T = TypeVar("T")
 
@@ -232,6 +233,8 @@ class WorkStore(Protocol):
         Raises:
             LeaseLostError: If the lease no longer holds; nothing is written.
             IllegalTransitionError: If the state does not allow the event; nothing is written.
+            RolloutHeldError: If the event is INTENDED and the job's rollout lets nothing be
+                sent now; nothing is written.
         """
         ...
 
@@ -263,8 +266,11 @@ class WorkStore(Protocol):
         ...
 
     async def left_by_profile(self) -> Mapping[str | None, int]:
-        """Return how many jobs are not final and do not wait for their ``not_before``.
+        """Return how many jobs are not final and may still come to this worker by themselves.
 
+        Left out are those that wait for their ``not_before``, lie in the line of a wave, or
+        were set aside (paused): somebody or something else lets them go on, if ever.  Whoever
+        must wait for rollouts, too, looks at those that live.
         By profile, None for jobs that name none; zeros are left out.  One that waits behind
         another job of its pool counts for the other's profile: it cannot go on before that.
         """
@@ -383,6 +389,11 @@ class OperatorStore(Protocol):
 
 class Store(IntakeStore, WorkStore, LimitStore, KeepingStore, EventStore, OperatorStore, Protocol):
     """All of it; what an engine provides."""
+
+    @property
+    def rollouts(self) -> RolloutStore:
+        """Plans and rollouts, whose jobs are the same as those above."""
+        ...
 
     async def close(self) -> None:
         """Finish what was accepted and let go of the files; harmless when repeated."""

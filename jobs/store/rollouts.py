@@ -17,13 +17,33 @@ Numbers of waves count from 0, in the order of the plan.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NewType, Protocol
+from typing import Any, Final, Protocol
 
-from jobs.model import JobId, JobRequest, Target
+from jobs.model import JobId, JobRequest, RolloutId, Target, WorkerId
 from jobs.rollout_states import RolloutEvent, RolloutState, WaveEvent, WaveState
 from jobs.states import JobState, WaitReason
 
-RolloutId = NewType("RolloutId", int)
+__all__ = [
+    "MOST_CANCELLED",
+    "Advance",
+    "NewRollout",
+    "Order",
+    "OrderKind",
+    "Ordered",
+    "PlannedJob",
+    "RecordEntry",
+    "RolloutId",
+    "RolloutJob",
+    "RolloutKind",
+    "RolloutRow",
+    "RolloutStore",
+    "Started",
+    "StoredPlan",
+    "Tally",
+    "WaveMove",
+    "WaveRow",
+    "Word",
+]
 
 
 class RolloutKind(StrEnum):
@@ -54,6 +74,15 @@ class Word:
     why: str | None = None
     where: str | None = None
     """Host or address it came from."""
+
+
+class OrderKind(StrEnum):
+    """What a person may order; each is harmless when repeated."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    ABORT = "abort"
+    APPROVE = "approve"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +122,9 @@ class PlannedJob:
 class Tally:
     """The jobs of a wave; those that were tried again count once, as their last job.
 
-    ``admitted`` have left the wave's line, ended or not.  ``failures`` counts every job that
-    ended badly, also those tried again since: it is the evidence and never goes down.
+    ``admitted`` have left the wave's line, ended or not; a job that is cancelled in the line
+    has left it, too, so ``admitted - ended`` are on their way.  ``failures`` counts every job
+    that ended badly, also those tried again since: it is the evidence and never goes down.
     """
 
     size: int
@@ -116,14 +146,22 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveRow:
-    """One wave as the store has it; ``facts`` is what `advance` wrote beside its state."""
+    """One wave as the store has it; ``facts`` is what `advance` wrote beside its state.
+
+    ``written`` of its jobs are written down; ``tally.size - tally.admitted`` lie in its line
+    once all are.  ``approved`` is the first approval of it.
+    """
 
     n: int
     state: WaveState
     tally: Tally
+    written: int = 0
     opened_us: int | None = None
+    """When it was first opened."""
     ended_us: int | None = None
-    """When its last job ended."""
+    """When its last job ended; None while one has not."""
+    approved: Word | None = None
+    approved_us: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -131,7 +169,8 @@ class WaveRow:
 class RolloutRow:
     """One rollout as the store has it; ``rev`` grows with every change of it.
 
-    ``asked`` is the last order and whose it was; ``facts`` is what `advance` wrote.
+    The tallies of its waves are no part of that: they change without a new revision.  ``asked``
+    is whose the last order was, ``asked_kind`` which one; ``facts`` is what `advance` wrote.
     """
 
     id: RolloutId
@@ -147,6 +186,8 @@ class RolloutRow:
     finished_us: int | None = None
     expires_us: int | None = None
     asked: Word | None = None
+    asked_kind: OrderKind | None = None
+    asked_us: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -178,7 +219,7 @@ class RolloutJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveMove:
-    """One move of a wave, with what is kept beside its new state."""
+    """One move of a wave; ``facts`` goes into the record and replaces the wave's facts."""
 
     wave: int
     event: WaveEvent
@@ -189,9 +230,12 @@ class WaveMove:
 class Advance:
     """What one look at a rollout decided; applied whole or not at all.
 
-    ``moves`` are the rollout's own events in order, each with its data for the record.
-    ``admit`` are jobs that leave the line of their wave.  ``cancel`` and ``skip`` say how many
-    jobs that were never admitted to end so (in the order of waves and ranks, at most 1,000).
+    ``waves`` and ``moves`` are the events of waves and of the rollout, each in order and with
+    its data for the record; they are written down in this order.  ``admit`` are jobs that
+    leave the line of their wave, or that were set aside as WAITING(paused).  ``cancel`` says
+    how many jobs that nobody has in hand (WAITING or READY) end CANCELLED, at most
+    `MOST_CANCELLED`: first those that were admitted, then those in line, by wave and rank.
+    Their result lines are written by ``worker``, which is needed for that alone.
     ``facts`` replaces the rollout's facts when it is not None.
     """
 
@@ -201,21 +245,21 @@ class Advance:
     moves: Sequence[tuple[RolloutEvent, Mapping[str, Any]]] = ()
     admit: Sequence[JobId] = ()
     cancel: int = 0
+    worker: WorkerId | None = None
     facts: Mapping[str, Any] | None = None
 
 
-class OrderKind(StrEnum):
-    """What a person may order; each is harmless when repeated."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-    ABORT = "abort"
-    APPROVE = "approve"
+MOST_CANCELLED: Final = 1_000
+"""Jobs cancelled in one `advance`: bounds how long its rows stay locked (some 50 ms)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A person's word about a rollout; ``wave`` and ``digest`` belong to an approval."""
+    """A person's word about a rollout; ``wave`` and ``digest`` belong to an approval.
+
+    ``digest`` may be the beginning of the plan's, at least 6 characters; None approves
+    whatever the plan is.
+    """
 
     rollout: RolloutId
     kind: OrderKind
@@ -226,7 +270,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
-    """The rollout after an order; *already* is whose same order came first, and when."""
+    """The rollout after an order; *already* is whose same order came first, and when.
+
+    Nothing was written then.  Of a pause or abort that no person ordered, *already* has what
+    `advance` wrote beside it as ``by`` and ``why``, and the rollout itself without a ``by``.
+    """
 
     row: RolloutRow
     already: Word | None = None
@@ -235,7 +283,12 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordEntry:
-    """One line of a rollout's record: events, orders, approvals and gate decisions in order."""
+    """One line of a rollout's record: its events, orders and approvals in order.
+
+    ``event`` is a `RolloutEvent`, with ``wave`` a `WaveEvent`, or one of ``planned`` (it was
+    started), ``approved`` (with ``wave``) and ``retried``.  What a person ordered has the
+    event that it caused, and in ``data`` by, why and where.
+    """
 
     seq: int
     at_us: int
@@ -255,6 +308,7 @@ class RolloutStore(Protocol):
         """Return the plan whose digest begins with *digest* (at least 6 characters).
 
         Raises:
+            BadRequestError: If *digest* is shorter.
             ConflictError: If several do.
         """
         ...
@@ -262,7 +316,10 @@ class RolloutStore(Protocol):
     async def start_rollout(self, new: NewRollout) -> Started:
         """Create the rollout in PLANNED, or find the one that the key names.
 
+        The plan must have been kept, else there is nothing to roll out.
+
         Raises:
+            NothingMatchedError: If there is no such plan, or nothing that it would restore.
             ConflictError: If another live rollout has this name.
         """
         ...
@@ -271,31 +328,46 @@ class RolloutStore(Protocol):
         """Write jobs down, WAITING(wave), while the rollout is PLANNED; repeatable.
 
         A (wave, rank) that is there already stays as it is.  Returns how many jobs the rollout
-        has now.  A job of another live rollout for the same pool and plug-in is a conflict.
+        has now.  Its place is the key of such a job, so its request has none, and no request
+        that comes in otherwise ever joins it.  From here on until the rollout has ended no
+        other may have a job for the same plug-in of the same pool.
 
         Raises:
             ConflictError: If another live rollout changes the same plug-in of one of the pools;
                 nothing is written.
+            BadRequestError: If a wave or rank is outside of the sizes, or a request has a key.
+            IllegalTransitionError: If the rollout is not PLANNED any more.
+            NothingMatchedError: If there is no such rollout.
         """
         ...
 
     async def advance(self, change: Advance) -> RolloutRow:
         """Apply what was decided at revision ``change.rev``.
 
-        An admitted job becomes READY, or WAITING(pool-busy) behind the head of its pool;
-        WAITING(paused) ones of a resumed rollout may be admitted again and are not counted
-        twice.
+        An admitted job becomes READY, WAITING(pool-busy) behind the head of its pool, or
+        WAITING(not-before); WAITING(paused) ones of a resumed rollout may be admitted again
+        and are not counted twice.  One that cannot be admitted any more, because it was
+        cancelled meanwhile, is passed over.  Cancelling comes before everything that the
+        moves demand: a rollout ends only when none of its jobs lies in line, is set aside or
+        waits to be claimed, and with FINISHED and its like only when every job has ended.
 
         Raises:
             StaleRevisionError: If the rollout has changed since; nothing is written.
-            IllegalTransitionError: If a table has no such move; nothing is written.
+            IllegalTransitionError: If a table has no such move, APPLIED comes before all jobs
+                are written down, an end comes too early, or a job is admitted while the
+                rollout or its wave may not start any; nothing is written.
+            NothingMatchedError: If there is no such rollout or wave.
         """
         ...
 
     async def order(self, order: Order) -> Ordered:
         """Write a person's order down and apply it to the rollout's state at once.
 
+        When this has answered "paused" or "aborted", no intent of the rollout is committed any
+        more: one that was being committed is waited for.
+
         Raises:
+            BadRequestError: If an approval names no wave, or too short a digest.
             NothingMatchedError: If there is no such rollout or wave.
             IllegalTransitionError: If its state does not allow it (it has ended).
             ConflictError: If an approval names another plan digest.
@@ -313,7 +385,8 @@ class RolloutStore(Protocol):
     async def live_revisions(self) -> Mapping[RolloutId, int]:
         """Return the revision and tally stamp of every live rollout, as one number each.
 
-        It changes whenever the rollout or the tally of one of its waves does.
+        It grows whenever the rollout or the tally of one of its waves changes.  One question,
+        whatever the number of jobs.
         """
         ...
 
@@ -330,7 +403,14 @@ class RolloutStore(Protocol):
     async def retry_jobs(self, rollout: RolloutId, jobs: Sequence[JobId], word: Word) -> int:
         """Put new jobs with the same requests into the line of the wave of each failed one.
 
-        Jobs that are not final, or have a successor already, are passed over; returns how many
-        were added.  A rollout that had ended goes on (RESUMED) and its waves are REOPENED.
+        Jobs that did not end failed or unresolved, have a successor already, or are not the
+        rollout's, are passed over; returns how many were added.  A rollout that had ended goes
+        on (RESUMED) and the waves concerned are REOPENED; ``failures`` stay counted.
+
+        Raises:
+            NothingMatchedError: If there is no such rollout.
+            IllegalTransitionError: If the rollout is still PLANNED, is ABORTING, or ended
+                otherwise than with damage.
+            ConflictError: If another live rollout has its name, or one of the pools by now.
         """
         ...

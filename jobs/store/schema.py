@@ -67,6 +67,9 @@ REASON_CODES: Final[Mapping[WaitReason | None, int]] = MappingProxyType(
 POOL_KEEPING: Final = frozenset({WaitReason.BACKOFF, WaitReason.RATE_LIMIT, WaitReason.BREAKER})
 """A job that waits for one of these holds its pool: it is in the middle of its work."""
 
+NOT_BY_ITSELF: Final = (WaitReason.NOT_BEFORE, WaitReason.WAVE, WaitReason.PAUSED)
+"""A job that waits for one of these is not what a finite worker stays for."""
+
 LAST_OPEN: Final = max(STATE_CODES[state] for state in OPEN_STATES)
 FIRST_FINAL: Final = LAST_OPEN + 1
 HELD_CODES: Final = frozenset(STATE_CODES[state] for state in HELD_STATES)

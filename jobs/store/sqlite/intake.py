@@ -14,12 +14,14 @@ from jobs.errors import BadRequestError
 from jobs.model import JobId, JobRequest, PluginWish
 from jobs.states import HistoryNote, JobState, WaitReason
 from jobs.store.protocol import Enqueued, IntakePosition, Verdict
+from jobs.store.rollouts import PlannedJob
 from jobs.store.schema import REASON_CODES, STATE_CODES, pack_digest, wish_text
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.pools import BEHIND, READY
 from jobs.store.sqlite.transaction import Transaction
 
 LATER: Final = (STATE_CODES[JobState.WAITING], REASON_CODES[WaitReason.NOT_BEFORE])
+IN_LINE: Final = (STATE_CODES[JobState.WAITING], REASON_CODES[WaitReason.WAVE])
 
 _TAKE_KEY: Final = """
 INSERT INTO idempotency(source, key, fingerprint, job) VALUES (?, ?, ?, ?)
@@ -29,6 +31,7 @@ _FIRST_OF_KEY: Final = "SELECT fingerprint, job FROM idempotency WHERE source = 
 _EQUAL_OPEN_JOB: Final = """
 SELECT id FROM jobs
  WHERE open = 1 AND pool = ?1 AND substr(natural_key, 1, 6) = substr(?2, 1, 6) AND natural_key = ?2
+   AND rollout IS NULL
  ORDER BY id LIMIT 1
 """
 _PROJECT: Final = "SELECT id FROM projects WHERE name = ?"
@@ -72,6 +75,23 @@ def enqueue(
     return answers
 
 
+def line_up(
+    transaction: Transaction, rollout: int, jobs: Sequence[PlannedJob]
+) -> list[tuple[int, int]]:
+    """Write jobs into the lines of their waves; return the (job, pool) of each, in order.
+
+    Raises:
+        BadRequestError: If one of them cannot be stored.
+    """
+    try:
+        intake = _Intake(transaction, len(jobs))
+        lined = intake.line_up(rollout, jobs)
+        intake.write()
+    except (UnicodeEncodeError, OverflowError):
+        raise BadRequestError("a request holds text or a number that cannot be stored") from None
+    return lined
+
+
 @final
 class _Intake:
     """One call's requests on their way into the tables."""
@@ -83,6 +103,7 @@ class _Intake:
         self._natural: dict[tuple[int, str], int] = {}
         self._specs: dict[bytes, int] = {}
         self._jobs: list[tuple[Any, ...]] = []
+        self._lined: list[tuple[Any, ...]] = []
 
     def take(self, requests: Sequence[JobRequest]) -> list[Enqueued]:
         """Answer each request in order and gather the rows of the new ones."""
@@ -95,6 +116,22 @@ class _Intake:
                 answer = Enqueued(verdict=Verdict.CREATED, job=JobId(number))
             answers.append(answer)
         return answers
+
+    def line_up(self, rollout: int, jobs: Sequence[PlannedJob]) -> list[tuple[int, int]]:
+        """Gather the rows of jobs of a rollout; they hold no pool, and nobody joins them."""
+        transaction = self._transaction
+        lined = []
+        for number, planned in enumerate(jobs, self._first):
+            request = planned.request
+            pool = self._pool(request)
+            spec = self._spec(request.plugin)
+            where = (number, *IN_LINE, None, request.priority, pool.project, pool.id, spec)
+            row = (*where, transaction.now_us, *rows.request_cells(request))
+            self._lined.append((*row, rollout, planned.wave, planned.rank))
+            transaction.moved(None, IN_LINE)
+            transaction.happened(number, HistoryNote.CREATED, JobState.WAITING)
+            lined.append((number, pool.id))
+        return lined
 
     def _take_keys(self, requests: Sequence[JobRequest]) -> set[int]:
         """Reserve the keys that are new; return the jobs that own theirs."""
@@ -188,7 +225,7 @@ class _Intake:
     def write(self) -> None:
         """Write what was gathered."""
         # A pool that only a duplicate or a conflict has named is not worth a row.
-        used = {row[6] for row in self._jobs}
+        used = {row[6] for row in (*self._jobs, *self._lined)}
         fresh = [
             (pool.id, pool.project, region, name, pool.head)
             for (region, _, name), pool in self._pools.items()
@@ -200,6 +237,7 @@ class _Intake:
         ]
         self._transaction.each(_SET_HEAD, heads)
         self._transaction.each(rows.ADD_JOB, self._jobs)
+        self._transaction.each(rows.ADD_TO_LINE, self._lined)
 
 
 _STATE_AT: Final = {

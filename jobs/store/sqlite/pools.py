@@ -58,15 +58,20 @@ def move_due_on(transaction: Transaction) -> None:
     """Move WAITING jobs whose time has come: to READY, or behind the head of their pool."""
     due = list(transaction.rows(DUE, (transaction.now_us, MOST_DUE)))
     for job, pool, reason, _ in sorted(due, key=lambda row: (-row[3], row[0])):
-        old = (STATE_CODES[JobState.WAITING], reason)
-        if transaction.row(_TAKE_HEAD, (pool, job)) is not None:
-            transaction.change(_MAKE_READY, (job,))
-            transaction.moved(old, READY)
-            state = next_state(JobState.WAITING, JobEvent.DUE)
-            transaction.happened(job, JobEvent.DUE, state)
-        else:
-            transaction.change(_MAKE_WAIT, (job,))
-            transaction.moved(old, BEHIND)
-            state = next_state(JobState.WAITING, JobEvent.QUEUED_BEHIND)
-            data = json_text({"reason": WaitReason.POOL_BUSY})
-            transaction.happened(job, JobEvent.QUEUED_BEHIND, state, data)
+        move_on(transaction, job, pool, reason)
+
+
+def move_on(transaction: Transaction, job: int, pool: int, reason: int) -> None:
+    """Move one WAITING job on: to READY, or behind the head of its pool."""
+    old = (STATE_CODES[JobState.WAITING], reason)
+    if transaction.row(_TAKE_HEAD, (pool, job)) is not None:
+        transaction.change(_MAKE_READY, (job,))
+        transaction.moved(old, READY)
+        state = next_state(JobState.WAITING, JobEvent.DUE)
+        transaction.happened(job, JobEvent.DUE, state)
+    else:
+        transaction.change(_MAKE_WAIT, (job,))
+        transaction.moved(old, BEHIND)
+        state = next_state(JobState.WAITING, JobEvent.QUEUED_BEHIND)
+        data = json_text({"reason": WaitReason.POOL_BUSY})
+        transaction.happened(job, JobEvent.QUEUED_BEHIND, state, data)

@@ -6,7 +6,7 @@ from typing import Final
 from jobs.model import Job, JobId, Target, WorkerId
 from jobs.states import JobState, WaitReason
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
-from jobs.store.schema import LAST_OPEN, REASON_CODES, REASONS, STATES
+from jobs.store.schema import LAST_OPEN, NOT_BY_ITSELF, REASON_CODES, REASONS, STATES
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.intake import POSITION
 from jobs.store.sqlite.transaction import Snapshot
@@ -31,20 +31,20 @@ _WORKERS: Final = f"""
 {rows.WORKERS} WHERE dead_us IS NULL OR id IN (SELECT worker FROM jobs WHERE worker IS NOT NULL)
  ORDER BY id
 """  # noqa: S608 - made of constants only
+_NOT_LEFT: Final = ", ".join(str(REASON_CODES[reason]) for reason in NOT_BY_ITSELF)
 # With each that is not behind another go those that are behind it.
-_LEFT: Final = """
+_LEFT: Final = f"""
 SELECT h.profile, sum(1 + iif(p.head_job = h.id, (
          SELECT count(*) FROM jobs b
           WHERE b.pool = h.pool AND b.state = 1 AND b.reason = 9 AND b.run_at_us IS NULL), 0))
   FROM jobs h JOIN pools p ON p.id = h.pool
  WHERE h.open = 1 AND h.profile <> ''
-   AND NOT (h.state = 1 AND (h.reason = ? OR h.reason = 9 AND h.run_at_us IS NULL))
+   AND NOT (h.state = 1 AND (h.reason IN ({_NOT_LEFT}) OR h.reason = 9 AND h.run_at_us IS NULL))
  GROUP BY h.profile
-"""
-_LEFT_AT_ALL: Final = """
-SELECT sum(jobs) FROM counts WHERE state <= ? AND NOT (state = 1 AND reason = ?)
-"""
-_LATER: Final = REASON_CODES[WaitReason.NOT_BEFORE]
+"""  # noqa: S608 - made of constants only
+_LEFT_AT_ALL: Final = f"""
+SELECT sum(jobs) FROM counts WHERE state <= ? AND NOT (state = 1 AND reason IN ({_NOT_LEFT}))
+"""  # noqa: S608 - made of constants only
 NEXT_DUE: Final = """
 SELECT min(run_at_us) FROM jobs WHERE state = 1 AND run_at_us IS NOT NULL
 """
@@ -136,9 +136,9 @@ def open_jobs(snapshot: Snapshot) -> int:
 
 def left_by_profile(snapshot: Snapshot) -> Mapping[str | None, int]:
     """See `WorkStore.left_by_profile`."""
-    left: dict[str | None, int] = dict(snapshot.rows(_LEFT, (_LATER,)))
+    left: dict[str | None, int] = dict(snapshot.rows(_LEFT))
     others = sum(left.values())
-    unnamed = (snapshot.number(_LEFT_AT_ALL, (LAST_OPEN, _LATER)) or 0) - others
+    unnamed = (snapshot.number(_LEFT_AT_ALL, (LAST_OPEN,)) or 0) - others
     return {**left, None: unnamed} if unnamed else left
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobs.errors import LeaseLostError, NothingMatchedError
-from jobs.model import Job, JobId, JobRequest, Lease, Progress, WorkerId, job_name
+from jobs.errors import LeaseLostError
+from jobs.model import Job, JobId, JobRequest, Lease, Progress, RolloutId, WorkerId, job_name
 from jobs.states import (
     FINAL_STATES,
     HELD_STATES,
@@ -25,10 +25,11 @@ from jobs.store.schema import (
 )
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.pools import free
+from jobs.store.sqlite.tallies import check_rollout, count_end
 from jobs.store.sqlite.transaction import Transaction
 
 _HELD_ROW: Final = """
-SELECT state, pool, cancel_asked, created_us, started_us, deadline_us FROM jobs
+SELECT state, pool, cancel_asked, created_us, started_us, deadline_us, rollout, wave FROM jobs
  WHERE id = ? AND worker = ? AND fence = ?
 """
 # Three statements, because SQLite rewrites every index that names a column it sets.
@@ -42,7 +43,7 @@ _FINISH: Final = """
 UPDATE jobs SET state = ?, progress = ?, finished_us = ?, open = 0, holds = 0, worker = NULL
  WHERE id = ?
 """
-_ADD_RESULT: Final = """
+ADD_RESULT: Final = """
 INSERT INTO results(worker, seq, job)
 SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM results WHERE worker = ?1
 RETURNING seq
@@ -67,20 +68,9 @@ UPDATE jobs SET progress = ? WHERE id = ? AND worker = ? AND fence = ? RETURNING
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _IN_HAND_OF: Final = "SELECT id, state, pool FROM jobs WHERE worker = ? ORDER BY id"
 _LET_GO: Final = "UPDATE jobs SET state = ?, worker = NULL, holds = ? WHERE id = ?"
-_CANCEL_ROW: Final = "SELECT state, reason, pool FROM jobs WHERE id = ?"
-_CANCEL: Final = """
-UPDATE jobs SET state = ?, reason = 0, run_at_us = NULL, finished_us = ?, open = 0 WHERE id = ?
-"""
-_ASK_TO_CANCEL: Final = "UPDATE jobs SET cancel_asked = 1 WHERE id = ? AND cancel_asked = 0"
 
 LEAVING: Final = frozenset({JobEvent.HANDED_BACK, JobEvent.LEASE_LOST})
 """Events after which the worker has the job no longer, though its state may be the same."""
-
-
-def job_of(transaction: Transaction, job: int) -> Job | None:
-    """Return the job as this transaction sees it."""
-    row = transaction.row(_JOB, (job,))
-    return None if row is None else rows.job(row)
 
 
 def _request_of(transaction: Transaction, job: int) -> JobRequest:
@@ -108,6 +98,8 @@ def record(transaction: Transaction, change: Change) -> tuple[Job, int | None]:
         raise _lease_lost(lease)
     old = STATES[row[0]]
     new = next_state(old, event)
+    if row[6] is not None and event is JobEvent.INTENDED:
+        check_rollout(transaction, row[6])
     reason, run_at_us = _wait(change) if new is JobState.WAITING else (None, None)
     stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and event not in LEAVING
     request = _request_of(transaction, lease.job)
@@ -119,6 +111,8 @@ def record(transaction: Transaction, change: Change) -> tuple[Job, int | None]:
     transaction.happened(lease.job, event, new, _told(change, reason))
     if not stays:
         transaction.memory.requests.pop(lease.job, None)
+    if final and row[6] is not None:
+        count_end(transaction, row[6], row[7], new)
     if final or (new is JobState.WAITING and reason not in POOL_KEEPING):
         free(transaction, row[1], lease.job)
     job = Job(
@@ -135,6 +129,8 @@ def record(transaction: Transaction, change: Change) -> tuple[Job, int | None]:
         worker=lease.worker if stays else None,
         cancel_asked=bool(row[2]),
         progress=progress,
+        rollout=None if row[6] is None else RolloutId(row[6]),
+        wave=row[7],
     )
     return job, seq
 
@@ -165,7 +161,7 @@ def _write_move(
     job, code, progress = change.lease.job, STATE_CODES[new], progress_text(change.progress)
     if new in FINAL_STATES:
         transaction.change(_FINISH, (code, progress, transaction.now_us, job))
-        added = transaction.row(_ADD_RESULT, (change.lease.worker, job))
+        added = transaction.row(ADD_RESULT, (change.lease.worker, job))
         return None if added is None else int(added[0])
     if new in _OUT_OF_HAND or change.event in LEAVING:
         place = (code, progress, REASON_CODES[reason], run_at_us, new in HELD_STATES)
@@ -224,27 +220,3 @@ def let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
         transaction.memory.requests.pop(job, None)
         freed.append(JobId(job))
     return freed
-
-
-def cancel(transaction: Transaction, job: JobId, by: str) -> Job:
-    """See `OperatorStore.cancel`.
-
-    Raises:
-        NothingMatchedError: If there is no such job.
-    """
-    row = transaction.row(_CANCEL_ROW, (job,))
-    if row is None:
-        raise NothingMatchedError(f"there is no {job_name(job)}", job=job)
-    state, reason, pool = STATES[row[0]], row[1], row[2]
-    data = json_text({"by": by})
-    if state in _OUT_OF_HAND:
-        new = next_state(state, JobEvent.CANCELLED)
-        transaction.change(_CANCEL, (STATE_CODES[new], transaction.now_us, job))
-        transaction.moved((row[0], reason), (STATE_CODES[new], 0))
-        transaction.happened(job, JobEvent.CANCELLED, new, data)
-        free(transaction, pool, job)
-    elif state is JobState.CHECKING and transaction.change(_ASK_TO_CANCEL, (job,)):
-        transaction.happened(job, HistoryNote.CANCEL_ASKED, state, data)
-    now = job_of(transaction, job)
-    assert now is not None
-    return now

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from jobs.clock import MICROSECONDS
-from jobs.model import Job, JobId, JobRequest, Target, WorkerId
+from jobs.model import Job, JobId, JobRequest, RolloutId, Target, WorkerId
 from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
 from jobs.store.schema import (
     NO_PROFILE,
@@ -26,7 +26,8 @@ COLUMNS: Final = """
        j.id, j.state, j.reason, j.run_at_us, j.worker, j.fence, j.cancel_asked, j.priority,
        j.created_us, j.started_us, j.deadline_us, j.finished_us, j.progress,
        j.not_before_us, j.deadline_s, j.source, j.idempotency_key, j.fingerprint, j.natural_key,
-       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence, j.profile
+       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence, j.profile,
+       j.rollout, j.wave
 """
 """What `job` and `request` read."""
 
@@ -46,6 +47,7 @@ DEADLINE: Final = 10
 DEADLINE_S: Final = 14
 POOL: Final = 24
 POOL_FENCE: Final = 25
+WAVE: Final = 28
 """Where the claim finds in such a row what it changes."""
 
 
@@ -83,16 +85,24 @@ def job(row: Row) -> Job:
         worker=None if row[4] is None else WorkerId(row[4]),
         cancel_asked=bool(row[6]),
         progress=progress_value(row[12]),
+        rollout=None if row[27] is None else RolloutId(row[27]),
+        wave=row[28],
     )
 
 
-ADD_JOB: Final = """
-INSERT INTO jobs(id, state, open, holds, reason, run_at_us, fence, cancel_asked, priority,
-                 project, pool, spec, created_us, not_before_us, deadline_s, source,
-                 idempotency_key, fingerprint, natural_key, labels, profile)
-VALUES (?, ?, 1, 0, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_NEW: Final = (
+    "id, state, open, holds, reason, run_at_us, fence, cancel_asked, priority, project, pool,"
+    " spec, created_us, not_before_us, deadline_s, source, idempotency_key, fingerprint,"
+    " natural_key, labels, profile"
+)
+_NEW_CELLS: Final = "?, ?, 1, 0, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+ADD_JOB: Final = f"INSERT INTO jobs({_NEW}) VALUES ({_NEW_CELLS})"  # noqa: S608 - made of constants only
 """What `request_cells` fill from the ninth value on."""
+
+ADD_TO_LINE: Final = f"""
+INSERT INTO jobs({_NEW}, rollout, wave, rank) VALUES ({_NEW_CELLS}, ?, ?, ?)
+"""  # noqa: S608 - made of constants only
+"""The same for a job of a rollout."""
 
 
 def request_cells(wanted: JobRequest) -> tuple[Any, ...]:

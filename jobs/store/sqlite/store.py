@@ -34,6 +34,7 @@ from jobs.store.protocol import (
 from jobs.store.recent import RecentResults
 from jobs.store.sqlite import (
     buckets,
+    cancelling,
     checking,
     claiming,
     intake,
@@ -46,6 +47,7 @@ from jobs.store.sqlite import (
 )
 from jobs.store.sqlite.engine import Reader, Watcher, Writer
 from jobs.store.sqlite.liveness import WorkerLocks
+from jobs.store.sqlite.rollouts import SqliteRollouts
 from jobs.store.sqlite.transaction import Transaction
 
 T = TypeVar("T")
@@ -65,6 +67,8 @@ class SqliteStore:
         self._watcher = watcher
         self._locks = WorkerLocks(path)
         self._recent = RecentResults()
+        self.rollouts = SqliteRollouts(self._write, reader)
+        """Plans and rollouts."""
 
     @property
     def commits(self) -> int:
@@ -280,7 +284,7 @@ class SqliteStore:
 
     async def cancel(self, job: JobId, *, by: str) -> Job:
         """See `OperatorStore.cancel`."""
-        return await self._write(partial(recording.cancel, job=job, by=by))
+        return await self._write(partial(cancelling.cancel, job=job, by=by))
 
     async def now_us(self) -> int:
         """See `OperatorStore.now_us`: one machine, so this machine's clock."""
