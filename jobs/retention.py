@@ -1,9 +1,10 @@
 """What is old enough to go: a pure rule over facts that the store tells.
 
 A job goes some time after it ended, with its attempts and its history; its idempotency key
-stays at least as long, so that a request that is repeated late is still known.  Four things
-keep a job longer: it is open, it is young, nobody has written its result line yet, or it is
-the last result of a worker that lives (by that one the worker goes on numbering).
+stays at least as long, so that a request that is repeated late is still known.  Five things
+keep a job longer: it is open, it is young, nobody has written its result line yet, it is
+the last result of a worker that lives (by that one the worker goes on numbering), or its
+rollout lives (its tally counts the job).
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Kept(StrEnum):
     YOUNG = "young"
     UNREPORTED = "unreported"
     LAST = "last"
+    ROLLOUT = "rollout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,13 @@ class Facts:
         finished_us: When it ended; None while it is open.
         reported: Its result line was written, or it never ended in a worker's hands.
         last: It is the last result of a worker that lives.
+        counted: It belongs to a rollout that lives.
     """
 
     finished_us: int | None
     reported: bool
     last: bool
+    counted: bool = False
 
 
 def cutoffs(retention: Retention, now_us: int) -> Cutoffs:
@@ -86,4 +90,6 @@ def why_kept(facts: Facts, before_us: int, *, unreported: bool = False) -> Kept 
         return Kept.YOUNG
     if not facts.reported and not unreported:
         return Kept.UNREPORTED
-    return Kept.LAST if facts.last else None
+    if facts.last:
+        return Kept.LAST
+    return Kept.ROLLOUT if facts.counted else None

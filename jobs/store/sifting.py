@@ -9,7 +9,7 @@ from jobs.retention import Cutoffs, Facts, Kept, why_kept
 from jobs.store.keeping import Pruned
 
 Fact = Sequence[Any]
-"""(job, created_us, finished_us, source, key or None, reported, last), by job."""
+"""(job, created_us, finished_us, source, key or None, reported, last, counted), by job."""
 
 Going = Sequence[tuple[Any, ...]]
 """(job, finished_us, source, key or None) of jobs that may go."""
@@ -37,9 +37,10 @@ def sift(
     place = None
     if cutoff.jobs_us is None:
         return going, Pruned()
-    for job, _, finished_us, source, key, reported, last in facts:
+    for job, _, finished_us, source, key, *more in facts:
         place = JobId(job)
-        known = Facts(finished_us=finished_us, reported=bool(reported), last=bool(last))
+        reported, last, counted = map(bool, more)
+        known = Facts(finished_us=finished_us, reported=reported, last=last, counted=counted)
         why = why_kept(known, cutoff.jobs_us, unreported=unreported)
         if why is not None:
             kept[why] += 1

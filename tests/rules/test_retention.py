@@ -26,21 +26,22 @@ def test_a_key_is_kept_at_least_as_long_as_its_job(
 
 
 @pytest.mark.parametrize(
-    ("finished_us", "reported", "last", "kept"),
+    ("finished_us", "reported", "last", "counted", "kept"),
     [
-        (None, True, False, Kept.OPEN),
-        (NOON_US, True, False, Kept.YOUNG),
-        (NOON_US - 1, False, False, Kept.UNREPORTED),
-        (NOON_US - 1, True, True, Kept.LAST),
-        (NOON_US - 1, True, False, None),
+        (None, True, False, False, Kept.OPEN),
+        (NOON_US, True, False, False, Kept.YOUNG),
+        (NOON_US - 1, False, False, False, Kept.UNREPORTED),
+        (NOON_US - 1, True, True, False, Kept.LAST),
+        (NOON_US - 1, True, False, True, Kept.ROLLOUT),
+        (NOON_US - 1, True, False, False, None),
     ],
-    ids=["open", "young", "unreported", "last", "goes"],
+    ids=["open", "young", "unreported", "last", "rollout", "goes"],
 )
 def test_each_reason_to_stay(
-    *, finished_us: int | None, reported: bool, last: bool, kept: Kept | None
+    *, finished_us: int | None, reported: bool, last: bool, counted: bool, kept: Kept | None
 ) -> None:
     """The instant of the cutoff itself is still young."""
-    facts = Facts(finished_us=finished_us, reported=reported, last=last)
+    facts = Facts(finished_us=finished_us, reported=reported, last=last, counted=counted)
 
     assert why_kept(facts, NOON_US) is kept
 

@@ -20,6 +20,7 @@ KEPT_WORDS = {
     Kept.YOUNG: "not old enough",
     Kept.UNREPORTED: "without a written result line",
     Kept.LAST: "the last of a worker that lives",
+    Kept.ROLLOUT: "of a rollout that lives",
 }
 
 

@@ -14,6 +14,7 @@ from jobs.store.schema import POOL_KEEPING, REASON_CODES
 from jobs.store.sqlite.connection import OLDEST_SQLITE
 from jobs.store.sqlite.liveness import WorkerLocks
 from jobs.store.sqlite.migrating import schema_version
+from jobs.store.sqlite.rollout_checking import LINES, check_rollouts
 from jobs.store.sqlite.transaction import Snapshot
 
 _KEEPING: Final = ", ".join(str(REASON_CODES[reason]) for reason in sorted(POOL_KEEPING))
@@ -112,7 +113,8 @@ def check(snapshot: Snapshot, locks: WorkerLocks, now_us: int) -> Sequence[Findi
         _file(snapshot),
         _references(snapshot),
         _counters(snapshot),
-        *(_rule(snapshot, *rule) for rule in RULES),
+        *(_rule(snapshot, *rule) for rule in (*RULES, LINES)),
+        *check_rollouts(snapshot),
         _holders(snapshot, locks, now_us),
     ]
 

@@ -1,7 +1,8 @@
 """Remove what is old enough, a few rows at a time.
 
 Reading comes first and outside of the write lock: a job that may go will always be allowed
-to, so what was read stays true.  Only then a handful of jobs is removed in one call.
+to, unless its rollout lives again, which is looked at once more.  Only then a handful of jobs
+is removed in one call.
 """
 
 from collections.abc import Sequence
@@ -33,12 +34,17 @@ SELECT j.id, j.created_us, j.finished_us, j.source, j.idempotency_key,
        r.seq IS NULL OR CASE WHEN w.reported IS NULL THEN w.dead_us IS NOT NULL
                              ELSE r.seq <= w.reported END,
        r.seq IS NOT NULL AND w.dead_us IS NULL
-         AND r.seq = (SELECT max(seq) FROM results WHERE worker = w.id)
+         AND r.seq = (SELECT max(seq) FROM results WHERE worker = w.id),
+       coalesce((SELECT live FROM rollouts WHERE id = j.rollout), 0)
   FROM jobs j
   LEFT JOIN results r ON r.job = j.id
   LEFT JOIN workers w ON w.id = r.worker
  WHERE j.id > ? ORDER BY j.id LIMIT ?
 """
+_ROLLOUT: Final = """
+SELECT id, live FROM rollouts WHERE id = (SELECT rollout FROM jobs WHERE id = ?)
+"""
+_PRUNED: Final = "UPDATE rollouts SET pruned = 1 WHERE id = ? AND pruned = 0"
 _OF_JOB: Final = (
     "DELETE FROM attempts WHERE job = ?",
     "DELETE FROM events WHERE job = ?",
@@ -102,6 +108,8 @@ def remove(transaction: Transaction, going: Going, retention: Retention) -> tupl
     cutoff = cutoffs(retention, transaction.now_us)
     jobs = keys = 0
     for job, finished_us, source, key in going:
+        if not _let_go(transaction, job):
+            continue
         for sql in _OF_JOB:
             transaction.change(sql, (job,))
         row = transaction.row(_JOB, (job,))
@@ -117,6 +125,17 @@ def remove(transaction: Transaction, going: Going, retention: Retention) -> tupl
         else:
             transaction.change(_KEEP_KEY, (finished_us, source, key, job))
     return jobs, keys
+
+
+def _let_go(transaction: Transaction, job: int) -> bool:
+    """Whether the job's rollout, if it has one, still needs it no more; it is told so."""
+    row = transaction.row(_ROLLOUT, (job,))
+    if row is None:
+        return True
+    rollout, live = row
+    if not live:
+        transaction.change(_PRUNED, (rollout,))
+    return not live
 
 
 def tidy(transaction: Transaction, retention: Retention) -> Tidied:

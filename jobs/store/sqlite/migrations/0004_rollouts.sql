@@ -29,7 +29,8 @@ CREATE TABLE rollouts (
   fingerprint TEXT NOT NULL,
   asked TEXT,                     -- JSON, as are those below
   facts TEXT,
-  labels TEXT
+  labels TEXT,
+  pruned INTEGER NOT NULL DEFAULT 0  -- 1 once jobs of it were removed: no recount is right
 ) STRICT;
 CREATE UNIQUE INDEX rollouts_live ON rollouts(name) WHERE live = 1;
 CREATE INDEX rollouts_name ON rollouts(name, id);
