@@ -265,8 +265,8 @@ class RolloutHeldError(StateError):
     code = "ROLL-02"
     do = "nothing to do: the job is let go, and starts again if its rollout goes on"
 
-    def __init__(self, message: str, *, resumable: bool, **facts: object) -> None:
-        super().__init__(message, resumable=resumable, **facts)
+    def __init__(self, message: str, *, resumable: bool, rollout: int, state: str) -> None:
+        super().__init__(message, resumable=resumable, rollout=rollout, state=state)
         self.resumable = resumable
 
 

@@ -12,6 +12,7 @@ from jobs.model import JobId, job_name
 from jobs.retention import DAY_S
 from jobs.store.postgres.migrating import OLDEST_SERVER, schema_version
 from jobs.store.postgres.presence import FREE
+from jobs.store.postgres.rollout_checking import LINES, PLACES, check_rollouts
 from jobs.store.postgres.transaction import NOW
 from jobs.store.postgres.wire import Wire
 from jobs.store.protocol import Finding, StoreFacts
@@ -160,7 +161,8 @@ async def check(wire: Wire, fixed: Clock | None) -> Sequence[Finding]:
         *await _server(wire),
         await _schema(wire),
         await _counters(wire),
-        *[await _rule(wire, *rule) for rule in RULES],
+        *[await _rule(wire, *rule) for rule in (*RULES, LINES, PLACES)],
+        *await check_rollouts(wire),
         await _holders(wire, fixed_us),
         await _weeks(wire, fixed_us),
         await _long_looks(wire),

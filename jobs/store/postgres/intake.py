@@ -22,9 +22,11 @@ from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.troubles import AgainError
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Enqueued, IntakePosition, Verdict
+from jobs.store.rollouts import PlannedJob
 from jobs.store.schema import REASON_CODES, STATE_CODES, wish_text
 
 LATER: Final = (STATE_CODES[JobState.WAITING], REASON_CODES[WaitReason.NOT_BEFORE])
+IN_LINE: Final = (STATE_CODES[JobState.WAITING], REASON_CODES[WaitReason.WAVE])
 
 _STATE_AT: Final = {
     READY: JobState.READY,
@@ -74,6 +76,7 @@ SELECT j.pool, j.natural_key, min(j.id)
   FROM unnest($1::bigint[], $2::integer[], $3::bytea[]) AS u(pool, tag, natural_key)
   JOIN plugwave.jobs j ON j.pool = u.pool AND j.natural_tag = u.tag
                       AND j.natural_key = u.natural_key AND j.place < 6
+                      AND j.rollout IS NULL
  GROUP BY j.pool, j.natural_key
 """
 _ADD_POOLS: Final = """
@@ -91,6 +94,9 @@ ON CONFLICT (source, digest) DO UPDATE SET records = greatest(p.records, exclude
 POSITION: Final = """
 SELECT records FROM plugwave.intake_positions WHERE source = $1 AND digest = $2
 """
+
+MOST_REQUESTS: Final = 5_000
+"""Requests in one group of calls."""
 
 LARGEST: Final = 2**63 - 1
 
@@ -192,6 +198,18 @@ async def enqueue(transaction: Transaction, batches: Sequence[Batch]) -> list[Se
     return answers
 
 
+async def line_up(
+    transaction: Transaction, rollout: int, jobs: Sequence[PlannedJob]
+) -> list[tuple[int, int]]:
+    """Write jobs into the lines of their waves; return the (job, pool) of each, in order.
+
+    Raises:
+        BadRequestError: If one of them cannot be stored.
+    """
+    wanted = prepare([planned.request for planned in jobs], None).wanted
+    return await _Intake(transaction, wanted).line_up(rollout, jobs)
+
+
 @final
 class _Intake:
     """The requests of one transaction on their way into the tables."""
@@ -211,13 +229,37 @@ class _Intake:
         # Without a key, or with one that is new: these need their pool.
         rest = [place for place in range(len(self._wanted)) if place not in answers]
         if rest:
-            projects = await self._projects(rest)
-            specs = await self._specs(rest)
-            await self._find_pools(rest, projects)
+            specs = await self._gather(rest)
+            await self._find_equal_jobs(rest)
             for place in rest:
                 answers[place] = self._decide(place, specs)
-            await self._write()
+            await self._write(rows.NEW_COLUMNS)
         return [answers[place] for place in range(len(self._wanted))]
+
+    async def line_up(self, rollout: int, jobs: Sequence[PlannedJob]) -> list[tuple[int, int]]:
+        """Write the requests as jobs of a rollout; they hold no pool, and nobody joins them."""
+        transaction = self._transaction
+        self._ids = sorted(await self._wire.value(_IDS, len(self._wanted)))
+        specs = await self._gather(range(len(self._wanted)))
+        lined = []
+        for number, one, planned in zip(self._ids, self._wanted, jobs, strict=True):
+            pool = self._pools[one.request.target.pool]
+            state, reason = IN_LINE
+            stands = (number, state, lines.ASIDE, reason, None, one.request.priority)
+            what = (pool.project, pool.id, specs[one.spec], transaction.now_us, *one.cells)
+            self._jobs.append((*stands, *what, rollout, planned.wave, planned.rank))
+            transaction.moved(None, IN_LINE)
+            transaction.happened(number, pool.project, HistoryNote.CREATED, JobState.WAITING)
+            lined.append((number, pool.id))
+        await self._write(rows.LINED_COLUMNS)
+        return lined
+
+    async def _gather(self, places: Sequence[int]) -> dict[bytes, int]:
+        """Number what the requests name, and lock their pools; return the contents."""
+        projects = await self._projects(places)
+        specs = await self._specs(places)
+        await self._find_pools(places, projects)
+        return specs
 
     async def _keys(self) -> dict[int, Enqueued]:
         """Reserve the keys that are new; answer the requests whose keys are not."""
@@ -291,7 +333,6 @@ class _Intake:
         told = [(projects[project], region, name) for region, project, name in wanted]
         for project, region, name, pool, head in await self._wire.rows(_POOLS, *columns(told, 3)):
             self._pools[(region, names[project], name)] = _Pool(pool, project, head, fresh=False)
-        await self._find_equal_jobs(places)
         fresh = sorted(wanted - self._pools.keys())
         if fresh:
             ids = await self._wire.value(_POOL_IDS, len(fresh))
@@ -303,8 +344,8 @@ class _Intake:
         told = []
         for place in places:
             one = self._wanted[place]
-            pool = self._pools.get(one.request.target.pool)
-            if pool is not None and one.request.idempotency_key is None:
+            pool = self._pools[one.request.target.pool]
+            if not pool.fresh and one.request.idempotency_key is None:
                 told.append((pool.id, rows.tag_of(one.natural_key), one.natural_key))
         if not told:
             return
@@ -341,7 +382,7 @@ class _Intake:
         transaction.moved(None, where)
         transaction.happened(number, pool.project, HistoryNote.CREATED, _STATE_AT[where])
 
-    async def _write(self) -> None:
+    async def _write(self, names: Sequence[str]) -> None:
         fresh = [
             (pool.project, region, name, pool.id, pool.head)
             for (region, _, name), pool in sorted(self._pools.items())
@@ -354,4 +395,4 @@ class _Intake:
         heads = [p for p in self._pools.values() if p.changed and not p.fresh]
         await set_heads(self._transaction, [(p.id, p.head) for p in heads if p.head is not None])
         if self._jobs:
-            await self._wire.copy("jobs", rows.NEW_COLUMNS, self._jobs)
+            await self._wire.copy("jobs", names, self._jobs)

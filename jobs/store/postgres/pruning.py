@@ -42,7 +42,8 @@ SELECT j.id, j.created_us, j.finished_us, j.source, j.idempotency_key,
        w.id IS NULL OR CASE WHEN w.reported IS NULL THEN w.dead_us IS NOT NULL
                             ELSE r.seq <= w.reported END,
        w.id IS NOT NULL AND w.dead_us IS NULL
-         AND r.seq = (SELECT max(seq) FROM plugwave.results x WHERE x.worker = w.id)
+         AND r.seq = (SELECT max(seq) FROM plugwave.results x WHERE x.worker = w.id),
+       coalesce((SELECT live FROM plugwave.rollouts o WHERE o.id = j.rollout), false)
   FROM (SELECT * FROM plugwave.jobs WHERE id > $1 ORDER BY id LIMIT $2) j
   LEFT JOIN plugwave.results r ON r.job = j.id
   LEFT JOIN plugwave.workers w ON w.id = r.worker
@@ -50,8 +51,16 @@ SELECT j.id, j.created_us, j.finished_us, j.source, j.idempotency_key,
 """
 _ATTEMPTS: Final = "DELETE FROM plugwave.attempts WHERE job = ANY($1::bigint[])"
 _RESULTS: Final = "DELETE FROM plugwave.results WHERE job = ANY($1::bigint[])"
+# A rollout that is retried meanwhile is either marked before, or keeps its jobs.
+_PRUNED: Final = """
+UPDATE plugwave.rollouts SET pruned = true
+ WHERE NOT live AND NOT pruned
+   AND id = ANY(ARRAY(SELECT rollout FROM plugwave.jobs WHERE id = ANY($1::bigint[])))
+"""
 _JOBS: Final = f"""
-DELETE FROM plugwave.jobs WHERE id = ANY($1::bigint[]) AND place = 6 AND state >= {FIRST_FINAL}
+DELETE FROM plugwave.jobs j
+ WHERE id = ANY($1::bigint[]) AND place = 6 AND state >= {FIRST_FINAL}
+   AND NOT EXISTS (SELECT FROM plugwave.rollouts o WHERE o.id = j.rollout AND o.live)
 RETURNING id, state
 """  # noqa: S608 - made of constants only
 _KEYS: Final = """
@@ -159,9 +168,10 @@ async def remove(transaction: Transaction, going: Going, retention: Retention) -
     if kept:
         await wire.rows(_KEEP_KEYS, *columns(kept, 4))
     ids = sorted(row[0] for row in going)
+    await wire.rows(_PRUNED, ids)
     removed = await wire.rows(_JOBS, ids)
     for sql in (_ATTEMPTS, _RESULTS):
-        await wire.rows(sql, ids)
+        await wire.rows(sql, sorted(row[0] for row in removed))
     for _, state in removed:
         transaction.left((state, 0))
     return len(removed), keys

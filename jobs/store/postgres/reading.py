@@ -9,7 +9,7 @@ from jobs.store.postgres import rows
 from jobs.store.postgres.intake import POSITION
 from jobs.store.postgres.wire import Wire
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
-from jobs.store.schema import LAST_OPEN, REASON_CODES, REASONS, STATES
+from jobs.store.schema import LAST_OPEN, NOT_BY_ITSELF, REASON_CODES, REASONS, STATES
 
 PAGE_IDS: Final = 1_000
 """Jobs looked at in one statement, so that none runs long and holds back the vacuum."""
@@ -61,16 +61,17 @@ WITH named AS (
            SELECT count(*) FROM plugwave.jobs b WHERE b.pool = h.pool AND b.place = 3)
          ELSE 0 END) AS jobs
     FROM plugwave.jobs h JOIN plugwave.pools p ON p.id = h.pool AND p.project = h.project
-   WHERE h.place < 6 AND h.profile <> '' AND h.place <> 3 AND NOT (h.place = 2 AND h.reason = $2)
+   WHERE h.place < 6 AND h.profile <> '' AND h.place <> 3
+     AND NOT (h.state = 1 AND h.reason = ANY($2::smallint[]))
    GROUP BY h.profile
 ), unnamed AS (
   SELECT coalesce(sum(jobs), 0) - coalesce((SELECT sum(jobs) FROM named), 0) AS jobs
-    FROM plugwave.counts WHERE state <= $1 AND NOT (state = 1 AND reason = $2)
+    FROM plugwave.counts WHERE state <= $1 AND NOT (state = 1 AND reason = ANY($2::smallint[]))
 )
 SELECT profile, jobs::bigint FROM named
  UNION ALL SELECT '', jobs::bigint FROM unnamed WHERE jobs <> 0
 """
-_LATER: Final = REASON_CODES[WaitReason.NOT_BEFORE]
+_NOT_LEFT: Final = [REASON_CODES[reason] for reason in NOT_BY_ITSELF]
 
 
 async def job(wire: Wire, wanted: JobId) -> Job | None:
@@ -150,7 +151,7 @@ async def open_jobs(wire: Wire) -> int:
 
 async def left_by_profile(wire: Wire) -> Mapping[str | None, int]:
     """See `WorkStore.left_by_profile`."""
-    return {name or None: count for name, count in await wire.rows(LEFT, LAST_OPEN, _LATER)}
+    return {name or None: count for name, count in await wire.rows(LEFT, LAST_OPEN, _NOT_LEFT)}
 
 
 async def intake_position(wire: Wire, source: str, digest: str) -> int:

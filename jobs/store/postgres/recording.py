@@ -23,9 +23,11 @@ from jobs.states import (
 )
 from jobs.store.postgres import lines, rows
 from jobs.store.postgres.pools import free, lock_pools_of
+from jobs.store.postgres.sending import States, lock_states
 from jobs.store.postgres.transaction import Held, Transaction, columns
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Change
+from jobs.store.rollout_rows import ended_as
 from jobs.store.schema import (
     POOL_KEEPING,
     REASON_CODES,
@@ -33,6 +35,7 @@ from jobs.store.schema import (
     json_text,
     progress_text,
 )
+from jobs.store.steering import check_may_send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ UPDATE plugwave.jobs j
  WHERE j.id = u.id AND j.worker = u.holder AND j.fence = u.fence AND j.state = u.old
 RETURNING j.id, j.cancel_asked
 """
-_ADD_RESULTS: Final = """
+ADD_RESULTS: Final = """
 INSERT INTO plugwave.results(worker, seq, job, project)
 SELECT $1, u.n + coalesce((SELECT max(seq) FROM plugwave.results WHERE worker = $1), 0),
        u.job, u.project
@@ -151,25 +154,34 @@ async def record(transaction: Transaction, calls: Sequence[Call]) -> list[Job | 
     See `WorkStore.record` and `WorkStore.note`.
     """
     outcomes: list[Job | Exception] = [LookupError()] * len(calls)
+    states = await lock_states(transaction, _intents(calls))
     for places in rounds(calls):
         some = [calls[place] for place in places]
-        for place, outcome in zip(places, await _record_round(transaction, some), strict=True):
+        told = await _record_round(transaction, some, states)
+        for place, outcome in zip(places, told, strict=True):
             outcomes[place] = outcome
     return outcomes
 
 
-async def _record_round(transaction: Transaction, calls: Sequence[Call]) -> list[Job | Exception]:
+def _intents(calls: Sequence[Call]) -> list[int]:
+    return [c.lease.job for c in calls if isinstance(c, Change) and c.event is JobEvent.INTENDED]
+
+
+async def _record_round(
+    transaction: Transaction, calls: Sequence[Call], states: States
+) -> list[Job | Exception]:
     freeing = [c.lease.job for c in calls if isinstance(c, Change) and c.event in MAY_FREE]
     if freeing:
         await lock_pools_of(transaction, freeing)
     # First by what is remembered, which is nearly always right and spares a look.
-    first = await _try(transaction, calls, transaction.memory.held)
+    first = await _try(transaction, calls, transaction.memory.held, states)
     outcomes: dict[int, Job | Exception] = {
         job: told for job, told in first.items() if isinstance(told, Job)
     }
     doubtful = [call for call in calls if call.lease.job not in outcomes]
     if doubtful:
-        outcomes |= await _try(transaction, doubtful, await _locked(transaction, doubtful))
+        known = await _locked(transaction, doubtful)
+        outcomes |= await _try(transaction, doubtful, known, states)
     return [outcomes.get(call.lease.job) or lease_lost(call.lease) for call in calls]
 
 
@@ -181,7 +193,7 @@ async def _locked(transaction: Transaction, calls: Sequence[Call]) -> Mapping[in
 
 
 async def _try(
-    transaction: Transaction, calls: Sequence[Call], known: Mapping[int, Held]
+    transaction: Transaction, calls: Sequence[Call], known: Mapping[int, Held], states: States
 ) -> dict[int, Job | Exception]:
     """Write what fits the jobs as they are *known*; what the rows do not bear out is left out."""
     outcomes: dict[int, Job | Exception] = {}
@@ -191,7 +203,7 @@ async def _try(
         if held is None or (held.worker, held.fence) != (call.lease.worker, call.lease.fence):
             continue
         try:
-            moves[call.lease.job] = _decide(transaction.now_us, call, held)
+            moves[call.lease.job] = _decide(transaction.now_us, call, held, states)
         except Exception as error:  # noqa: BLE001 - a call that makes no sense fails alone
             outcomes[call.lease.job] = error
     if not moves:
@@ -207,11 +219,11 @@ async def _try(
     return outcomes
 
 
-def _decide(now_us: int, call: Call, held: Held) -> _Move:
+def _decide(now_us: int, call: Call, held: Held, states: States) -> _Move:
     """Return what *call* writes.
 
     Raises:
-        Exception: If the state does not allow it, or it cannot be written as JSON.
+        Exception: If the state or the rollout does not allow it, or JSON cannot hold it.
     """
     old, lease = held.state, call.lease
     under = (lease.job, lease.worker, lease.fence, STATE_CODES[old])
@@ -220,6 +232,8 @@ def _decide(now_us: int, call: Call, held: Held) -> _Move:
         where: Row = (STATE_CODES[old], lines.IN_HAND, 0, None, lease.worker, None)
         return _Move(call, held, old, (*under, *where, text), _data(call.data))
     new = next_state(old, call.event)
+    if held.rollout is not None and call.event is JobEvent.INTENDED:
+        check_may_send(held.rollout, states[held.rollout])
     reason, run_at_us = _wait(call) if new is JobState.WAITING else (None, None)
     stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and call.event not in LEAVING
     finished_us = now_us if new in FINAL_STATES else None
@@ -270,6 +284,8 @@ def _told_of(transaction: Transaction, move: _Move, *, cancel_asked: bool) -> Jo
         worker=call.lease.worker if move.stays else None,
         cancel_asked=cancel_asked,
         progress=call.progress,
+        rollout=held.rollout,
+        wave=held.wave,
     )
 
 
@@ -327,11 +343,13 @@ async def _write_beside(transaction: Transaction, moves: Sequence[_Move]) -> Non
         job, held = move.call.lease.job, move.held
         if move.finished_us is not None:
             ended.setdefault(held.worker, []).append((job, held.project))
+            if held.rollout is not None and held.wave is not None:
+                transaction.tallied(held.rollout, held.wave, ended_as(move.new), ended=True)
         if move.finished_us is not None or (
             move.new is JobState.WAITING and move.reason not in POOL_KEEPING
         ):
             freed.append((held.pool, job))
     for worker, jobs in ended.items():
-        added = await wire.rows(_ADD_RESULTS, worker, *columns(jobs, 2))
+        added = await wire.rows(ADD_RESULTS, worker, *columns(jobs, 2))
         transaction.memory.numbers.update({job: seq for job, seq in added})  # noqa: C416 - a dict of rows has no types
     await free(transaction, sorted(freed))

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from jobs.clock import MICROSECONDS
-from jobs.model import Job, JobId, JobRequest, Target, WorkerId
+from jobs.model import Job, JobId, JobRequest, RolloutId, Target, WorkerId
 from jobs.store.postgres.transaction import Held
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Event, JobFilter, WorkerInfo, WorkerRow
@@ -25,7 +25,8 @@ COLUMNS: Final = """
        j.id, j.state, j.reason, j.run_at_us, j.worker, j.fence, j.cancel_asked, j.priority,
        j.created_us, j.started_us, j.deadline_us, j.finished_us, j.progress,
        j.not_before_us, j.deadline_s, j.source, j.idempotency_key, j.fingerprint, j.natural_key,
-       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence, j.project, j.profile
+       j.labels, r.name, p.region, p.name, s.body, p.id, p.fence, j.project, j.profile,
+       j.rollout, j.wave
 """
 """What `job` and `request` read."""
 
@@ -46,6 +47,7 @@ DEADLINE_S: Final = 14
 POOL: Final = 24
 POOL_FENCE: Final = 25
 PROJECT: Final = 26
+WAVE: Final = 29
 """Where the claim finds in such a row what it changes."""
 
 _DIGEST: Final = b"\x00"
@@ -102,6 +104,8 @@ def job(row: Row) -> Job:
         worker=None if row[4] is None else WorkerId(row[4]),
         cancel_asked=row[6],
         progress=progress_value(row[12]),
+        rollout=None if row[28] is None else RolloutId(row[28]),
+        wave=row[WAVE],
     )
 
 
@@ -117,6 +121,8 @@ def held(row: Row, known: JobRequest | None = None) -> Held:
         started_us=row[STARTED],
         deadline_us=row[DEADLINE],
         request=known or request(row),
+        rollout=None if row[28] is None else RolloutId(row[28]),
+        wave=row[WAVE],
     )
 
 
@@ -126,6 +132,9 @@ NEW_COLUMNS: Final = (
     *("fingerprint", "natural_key", "natural_tag", "labels", "profile"),
 )
 """The columns of a new job; `request_cells` fill them from ``not_before_us`` on."""
+
+LINED_COLUMNS: Final = (*NEW_COLUMNS, "rollout", "wave", "rank")
+"""The same for a job of a rollout."""
 
 
 def request_cells(wanted: JobRequest) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ The store's time is the database's.  Instants that a worker writes from its own 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, TypeVar, final
+from typing import Any, TypeVar, final
 
 import anyio
 
@@ -43,6 +43,7 @@ from jobs.store.postgres.judging import Judge
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
 from jobs.store.postgres.recording import Call, Note, record
+from jobs.store.postgres.rollouts import PostgresRollouts
 from jobs.store.postgres.transaction import NOW, Memory, Transaction
 from jobs.store.postgres.transactions import Transactions
 from jobs.store.postgres.troubles import TROUBLES, RefusedValuesError, store_error
@@ -65,9 +66,6 @@ T = TypeVar("T")
 C = TypeVar("C")
 V = TypeVar("V")
 
-MOST_REQUESTS: Final = 5_000
-"""Requests in one group of intake calls."""
-
 
 @final
 class PostgresStore:
@@ -86,9 +84,10 @@ class PostgresStore:
         self._presence = Presence(connections, hints, connections.clock)
         self._records: Grouped[Call, Job] = Grouped(self._transactions.in_groups(record))
         self._intake: Grouped[intake.Batch, Sequence[Enqueued]] = Grouped(
-            self._transactions.in_groups(intake.enqueue), most=MOST_REQUESTS
+            self._transactions.in_groups(intake.enqueue), most=intake.MOST_REQUESTS
         )
         self._judge = Judge(self._presence, connections.patience, connections.clock)
+        self.rollouts = PostgresRollouts(self._write, self._read)
         self._calls = 0
         self._idle = anyio.Event()
         self._closed = False

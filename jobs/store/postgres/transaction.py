@@ -4,7 +4,8 @@ History and counters are gathered in memory and written just before COMMIT, in t
 whatever the number of jobs; counters last, because others wait for their rows.
 
 Locks are taken in one order everywhere, so that transactions do not wait in a circle: the
-worker's row, idempotency keys, pools by id, jobs by id, counters by place.
+worker's row, rollouts by id, idempotency keys, pools by id, jobs by id, counters by place,
+tallies by wave.
 """
 
 from collections import defaultdict
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from jobs.clock import Clock
-from jobs.model import JobRequest
+from jobs.model import JobRequest, RolloutId
 from jobs.states import JobState
 from jobs.store.postgres.wire import Row, Wire
+from jobs.store.rollout_rows import TALLY
 from jobs.store.schema import FIRST_LANE, STATE_CODES, Lane
 
 Place = tuple[int, int]
@@ -41,6 +43,16 @@ SELECT $1, state, reason, jobs
  ORDER BY state, reason
 ON CONFLICT (slot, state, reason) DO UPDATE SET jobs = c.jobs + excluded.jobs
 """
+_ADD_TALLIES: Final = f"""
+INSERT INTO plugwave.tallies AS t (slot, changes, rollout, wave, last_us, {", ".join(TALLY)})
+SELECT $1, 1, u.*
+  FROM unnest($2::bigint[], $3::integer[], $4::bigint[],
+              {", ".join(f"${n}::integer[]" for n in range(5, 5 + len(TALLY)))}) u
+ ORDER BY 3, 4
+ON CONFLICT (rollout, wave, slot) DO UPDATE
+   SET changes = t.changes + 1, last_us = greatest(t.last_us, excluded.last_us),
+       {", ".join(f"{name} = t.{name} + excluded.{name}" for name in TALLY)}
+"""  # noqa: S608 - made of constants only
 
 COPY_FROM: Final = 64
 """From this many rows on, COPY is cheaper than an INSERT."""
@@ -76,6 +88,8 @@ class Held:
     started_us: int | None
     deadline_us: int | None
     request: JobRequest
+    rollout: RolloutId | None = None
+    wave: int | None = None
 
 
 @final
@@ -112,7 +126,9 @@ class Transaction:
         self._fixed = fixed
         self._events: list[Row] = []
         self._counts: defaultdict[Place, int] = defaultdict(int)
+        self._tallies: dict[tuple[int, int], tuple[int | None, list[int]]] = {}
         self._projects: dict[str, int] = {}
+        self._announced = False
 
     async def read_now_us(self) -> int:
         """Return the store's time of this instant; it may be later than `now_us`."""
@@ -136,6 +152,18 @@ class Transaction:
         """Count a job that was removed."""
         self._counts[place] -= 1
 
+    def tallied(
+        self, rollout: int, wave: int, change: Sequence[int], *, ended: bool = False
+    ) -> None:
+        """Add *change* to the columns of a wave's tally; *ended* says that a job has ended."""
+        last_us, old = self._tallies.get((rollout, wave), (None, [0] * len(TALLY)))
+        added = [one + other for one, other in zip(old, change, strict=True)]
+        self._tallies[rollout, wave] = (self.now_us if ended else last_us, added)
+
+    def announce(self) -> None:
+        """Let others hear of the transaction, though it has nothing for any job's history."""
+        self._announced = True
+
     def remember_projects(self, found: Mapping[str, int]) -> None:
         """Keep ids of projects for later transactions, once this one is committed."""
         self._projects.update(found)
@@ -148,7 +176,7 @@ class Transaction:
     @property
     def has_news(self) -> bool:
         """Whether something was told that others may wait for."""
-        return bool(self._events)
+        return self._announced or bool(self._events)
 
     async def flush(self) -> None:
         """Write what was gathered."""
@@ -159,3 +187,12 @@ class Transaction:
         changed = [(*place, jobs) for place, jobs in self._counts.items() if jobs]
         if changed:
             await self.wire.rows(_ADD_COUNTS, self.memory.slot, *columns(changed, 3))
+        await self.flush_tallies()
+
+    async def flush_tallies(self) -> None:
+        """Write the tallies, for whoever must read them in this transaction."""
+        told = [(*key, last_us, *added) for key, (last_us, added) in self._tallies.items()]
+        self._tallies.clear()
+        if told:
+            values = columns(sorted(told, key=lambda row: (row[0], row[1])), 3 + len(TALLY))
+            await self.wire.rows(_ADD_TALLIES, self.memory.slot, *values)

@@ -79,7 +79,7 @@ def end_idle(
             transaction.change(_LEAVE_LINE, (transaction.now_us, idle.job))
         count_end(transaction, idle.rollout, idle.wave, new, in_line=in_line)
     if worker is not None:
-        transaction.change(ADD_RESULT, (worker, idle.job))
+        transaction.row(ADD_RESULT, (worker, idle.job))
     transaction.moved((idle.code, idle.reason), (STATE_CODES[new], 0))
     transaction.happened(idle.job, JobEvent.CANCELLED, new, json_text(data))
     free(transaction, idle.pool, idle.job)
