@@ -268,6 +268,8 @@ class RolloutHeldError(StateError):
     def __init__(self, message: str, *, resumable: bool, rollout: int, state: str) -> None:
         super().__init__(message, resumable=resumable, rollout=rollout, state=state)
         self.resumable = resumable
+        self.rollout = rollout
+        self.state = state
 
 
 class StoreError(PlugwaveError):

@@ -18,7 +18,8 @@ from jobs import causes
 from jobs.changing import changed
 from jobs.clock import Clock, iso, seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, Step, first_look, next_move
-from jobs.decide.rules import failed
+from jobs.decide.rules import failed, let_go
+from jobs.errors import RolloutHeldError
 from jobs.model import Job, Lease, PoolRead, job_name
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome
 from jobs.states import FINAL_STATES, JobEvent, JobState
@@ -81,7 +82,10 @@ class Executor:
             move = failed(held.job.progress, JobEvent.REFUSED, causes.NO_ENDPOINT, detail)
             return await self._apply(held, move)
         if held.move.step is Step.SEND:
-            return await self._send(held, calls)
+            try:
+                return await self._send(held, calls)
+            except RolloutHeldError as error:  # before anything of it was written or sent
+                return await self._apply(held, let_go(held.job.progress, error))
         wire = Wire()
         seen: Seen
         if held.move.step is Step.OFFERS:
@@ -146,7 +150,7 @@ class Executor:
                 event=move.event,
                 progress=move.progress,
                 reason=move.reason,
-                run_at_us=move.at_us if move.reason is not None else None,
+                run_at_us=(move.at_us or None) if move.reason is not None else None,
                 data=move.data,
             )
             job = await self._store.record(change)

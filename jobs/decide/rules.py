@@ -8,7 +8,8 @@ from typing import Any
 
 from jobs.changing import changed
 from jobs.clock import iso, seconds_to_us
-from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress
+from jobs.errors import RolloutHeldError
+from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress, RolloutId, rollout_name
 from jobs.outcomes import Answer
 from jobs.retries import backoff_s
 from jobs.states import JobEvent, WaitReason
@@ -110,7 +111,7 @@ class Move:
     Attributes:
         progress: Where the job stands now.
         step: What to do next.
-        at_us: Not before this instant; 0 is at once.
+        at_us: Not before this instant; 0 is at once, and with a reason to wait no time at all.
         event: The move in the state table, or None to stay.
         reason: Why it waits, with an event that leads to WAITING.
         again: Decide once more with the same read after the event is recorded.
@@ -162,6 +163,20 @@ def resting(progress: Progress, event: JobEvent, reason: WaitReason, until_us: i
         reason=reason,
         data={"reason": reason.value, "until": iso(until_us)},
     )
+
+
+def let_go(progress: Progress, held: RolloutHeldError) -> Move:
+    """Let go of a job that its rollout does not let send: for now, or for good."""
+    told = {"by": rollout_name(RolloutId(held.rollout)), "why": f"the rollout is {held.state}"}
+    if held.resumable:
+        return Move(
+            progress=progress,
+            step=Step.REST,
+            event=JobEvent.HELD,
+            reason=WaitReason.PAUSED,
+            data=told,
+        )
+    return Move(progress=progress, step=Step.REST, event=JobEvent.CANCELLED, data=told)
 
 
 def with_answer(progress: Progress, answer: Answer) -> Progress:

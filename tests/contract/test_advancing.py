@@ -369,19 +369,26 @@ async def test_one_held_intent_in_a_crowd_fails_alone(store: Store, worker: Work
     assert outcomes == {held: "held", free: "sending", None: "sending"}
 
 
-async def test_a_job_that_was_set_aside_comes_again(store: Store, worker: WorkerId) -> None:
-    """Once its rollout goes on it may be admitted again, and counts once."""
+async def test_a_job_that_was_set_aside_comes_again(
+    store: Store, worker: WorkerId, clock: FakeClock
+) -> None:
+    """Once its rollout goes on it may be admitted again; it counts once, its deadline anew."""
     rollout = await running(store, 2)
     [lease] = await in_hand(store, worker, rollout)
     await order(store, rollout, Kind.PAUSE)
     await wait(store, lease, WaitReason.PAUSED, None)
     await advance(store, rollout, moves=moves(RolloutEvent.DRAINED))
     await order(store, rollout, Kind.RESUME)
+    clock.advance(hours=3)
+    await store.heartbeat(worker, lease_s=60)
 
     row = await advance(store, rollout, moves=moves(RolloutEvent.OPENED), admit=[lease.job])
 
+    [(again, _)] = await claim(store, worker)
     assert row.waves[0].tally.admitted == 1
-    assert await claimed(store, worker) == [lease.job]
+    assert again.id == lease.job
+    assert again.started_us == clock.now_us()
+    assert (again.deadline_us or 0) > clock.now_us()
     await all_is_well(store)
 
 

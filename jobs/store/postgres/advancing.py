@@ -38,7 +38,7 @@ SELECT j.id, j.pool, j.reason, j.wave, j.left_us, j.not_before_us, j.project, p.
 _ADMIT: Final = """
 UPDATE plugwave.jobs j
    SET state = u.state, place = u.place, reason = u.reason, run_at_us = u.run_at_us,
-       left_us = coalesce(j.left_us, $1)
+       left_us = coalesce(j.left_us, $1), started_us = NULL, deadline_us = NULL
   FROM unnest($2::bigint[], $3::smallint[], $4::smallint[], $5::smallint[], $6::bigint[])
        AS u(id, state, place, reason, run_at_us)
  WHERE j.id = u.id

@@ -28,6 +28,7 @@ SELECT id, pool, reason, wave, left_us, not_before_us FROM jobs
    AND (left_us IS NULL OR reason = ? AND run_at_us IS NULL)
 """
 _LEAVE_LINE: Final = "UPDATE jobs SET left_us = ? WHERE id = ?"
+_BEGIN_ANEW: Final = "UPDATE jobs SET started_us = NULL, deadline_us = NULL WHERE id = ?"
 _WAIT_LONGER: Final = "UPDATE jobs SET reason = ?, run_at_us = ? WHERE id = ?"
 ADMITTED_IDLE: Final = f"""
 SELECT {IDLE} FROM jobs
@@ -78,6 +79,8 @@ def _admit(transaction: Transaction, change: Advance, row: RolloutRow) -> None:
         if left_us is None:
             transaction.change(_LEAVE_LINE, (transaction.now_us, job))
             left[wave] += 1
+        else:
+            transaction.change(_BEGIN_ANEW, (job,))
         if not_before_us is not None and not_before_us > transaction.now_us:
             _let_wait(transaction, job, reason, not_before_us)
         else:
