@@ -347,9 +347,11 @@ class RolloutStore(Protocol):
         An admitted job becomes READY, WAITING(pool-busy) behind the head of its pool, or
         WAITING(not-before); WAITING(paused) ones of a resumed rollout may be admitted again
         and are not counted twice; the time of their deadline begins anew.  One that cannot be
-        admitted any more, because it was cancelled meanwhile, is passed over.  Cancelling comes before everything that the
-        moves demand: a rollout ends only when none of its jobs lies in line, is set aside or
-        waits to be claimed, and with FINISHED and its like only when every job has ended.
+        admitted any more, because it was cancelled meanwhile, is passed over.
+
+        Cancelling comes before everything that the moves demand: a rollout ends only when none
+        of its jobs lies in line, is set aside or waits to be claimed, and with FINISHED and
+        its like only when every job has ended.
 
         Raises:
             StaleRevisionError: If the rollout has changed since; nothing is written.
