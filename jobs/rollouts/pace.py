@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from jobs.rollouts.fields import Amount
+from jobs.rollouts.rounding import share_of
 from jobs.rollouts.stopping import Rule, RuleKind, Tally, trips
 
 SUSPECT_FACTOR: Final = 1.5
@@ -57,6 +59,13 @@ def suspect_after_s(setting: str | float, successes_s: Sequence[float], deadline
     if len(successes_s) < SUSPECT_SAMPLE:
         return deadline_s / 2
     return SUSPECT_FACTOR * percentile(successes_s, 95)
+
+
+def most_down(amount: Amount | None, included: int) -> int | None:
+    """Return how many of *included* pools may be not Running at a time; a share is at least 1."""
+    if amount is None or isinstance(amount, int):
+        return amount
+    return max(1, share_of(included, amount))
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

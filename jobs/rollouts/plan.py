@@ -113,6 +113,9 @@ class Plan(_Part):
     included: int
     """Pools that the targets mean."""
 
+    down: int
+    """How many of them were not Running when it was made."""
+
     rows: tuple[PlanRow, ...]
     """Every one of them, by region, project and name."""
 
@@ -143,13 +146,29 @@ def document(plan: Plan) -> dict[str, Any]:
 
 def digest_of(plan: Plan) -> str:
     """Return the SHA-256 (hex) of what the plan says."""
-    content = {key: value for key, value in document(plan).items() if key not in NOT_DIGESTED}
-    return hashlib.sha256(canonical(content)).hexdigest()
+    return hashlib.sha256(plan_body(plan).encode()).hexdigest()
 
 
 def sealed(plan: Plan) -> Plan:
     """Return the plan with its digest."""
     return plan.model_copy(update={"digest": digest_of(plan)})
+
+
+def plan_body(plan: Plan) -> str:
+    """Return the canonical JSON of which the digest is made, as a store keeps it."""
+    return canonical(
+        {key: value for key, value in document(plan).items() if key not in NOT_DIGESTED}
+    ).decode()
+
+
+def kept_plan(body: str, digest: str, made_at: str) -> Plan:
+    """Return the plan that a store kept; *made_at* as `Plan.made_at`.
+
+    Raises:
+        StalePlanError: If it is not what it was.
+    """
+    content = {**orjson.loads(body), "digest": digest, "made_at": made_at}
+    return read_plan(orjson.dumps(content), f"plan {digest[:SHORT_DIGEST]}")
 
 
 def plan_bytes(plan: Plan) -> bytes:

@@ -16,9 +16,9 @@ from jobs.rollouts.exposure import WaveExposure, most_broken
 from jobs.rollouts.fields import duration_text
 from jobs.rollouts.manifest import Manifest, expanded
 from jobs.rollouts.observed import Observed
+from jobs.rollouts.pace import most_down
 from jobs.rollouts.plan import InputChange, Plan, PlanEstimate, PlanRow, PlanWave, sealed
-from jobs.rollouts.rounding import share_of
-from jobs.rollouts.stopping import Rule, can_trip, resolved, stop_words, tolerance
+from jobs.rollouts.stopping import Rule, can_trip, resolved, rules_of, stop_words
 from jobs.rollouts.strategy import Gate, Wave
 from jobs.rollouts.targets import included
 from jobs.rollouts.versions import CONSISTENT, newest_common
@@ -78,6 +78,7 @@ def make_plan(manifest: Manifest, pools: Sequence[Observed], terms: Terms) -> Pl
             plugin=spec.plugin.name,
             version=spec.plugin.version,
             included=len(chosen),
+            down=numbers.down,
             rows=rows,
             waves=numbers.waves(),
             stops=tuple(stop_words(rule) for rule in numbers.rollout_rules),
@@ -150,7 +151,7 @@ class _Numbers:
         self._spec = manifest.spec
         self._cuts = cuts
         self._included = len(chosen)
-        self._down = sum(_is_down(pool) for pool in chosen)
+        self.down = sum(_is_down(pool) for pool in chosen)
         self._acting = sum(len(one.pools) for one in cuts)
         self.rollout_rules = [
             resolved(rule, self._acting) for rule in self._spec.stop if rule.scope == "rollout"
@@ -158,9 +159,8 @@ class _Numbers:
 
     def wave_rules(self, one: Cut) -> list[Rule]:
         """Return the rules that count in this wave alone."""
-        own = [] if one.wave.tolerate is None else [tolerance(one.wave.name, one.wave.tolerate)]
-        each = [rule for rule in self._spec.stop if rule.scope == "wave"]
-        return own + [resolved(rule, len(one.pools)) for rule in each]
+        rules = rules_of(one.wave, self._spec.stop, len(one.pools), self._acting)
+        return [rule for rule in rules if rule.per_wave]
 
     def waves(self) -> tuple[PlanWave, ...]:
         """Return the waves as the plan has them."""
@@ -191,7 +191,7 @@ class _Numbers:
         if budgets.per_region is not None:
             room.append(budgets.per_region * len(regions))
         if self.may_be_down is not None:
-            room.append(max(0, self.may_be_down - self._down))
+            room.append(max(0, self.may_be_down - self.down))
         return min(room)
 
     def at_once(self, one: Cut) -> int:
@@ -206,10 +206,7 @@ class _Numbers:
     @property
     def may_be_down(self) -> int | None:
         """How many pools may be not Running at a time; a share is at least 1."""
-        amount = self._spec.budgets.max_unavailable
-        if amount is None or isinstance(amount, int):
-            return amount
-        return max(1, share_of(self._included, amount))
+        return most_down(self._spec.budgets.max_unavailable, self._included)
 
     def most_broken(self) -> int:
         """Return how many pools can break at most."""
@@ -246,7 +243,7 @@ class _Numbers:
                 told.append(f"wave {one.wave.name} takes {len(one.pools)} pools, not {asked}")
             if one.pools and self.budget(one) == 0:
                 told.append(
-                    f"wave {one.wave.name} could not start: {self._down} pools are not Running, "
+                    f"wave {one.wave.name} could not start: {self.down} pools are not Running, "
                     f"and maxUnavailable is {self.may_be_down}"
                 )
         ruled = self.rollout_rules or any(self.wave_rules(one) for one in self._cuts)

@@ -18,7 +18,7 @@ from fractions import Fraction
 from typing import Final
 
 from jobs.rollouts.rounding import share_of
-from jobs.rollouts.strategy import Evidence, StopRule
+from jobs.rollouts.strategy import Evidence, StopRule, Wave
 
 DEFAULT_MIN_FINISHED: Final = 20
 
@@ -106,6 +106,19 @@ def tolerance(wave: str, limit: int) -> Rule:
     return Rule(
         name=f"{wave} tolerates {limit}", kind=RuleKind.FAILURES, per_wave=True, limit=limit
     )
+
+
+def rules_of(wave: Wave, stop: Sequence[StopRule], in_wave: int, in_all: int) -> list[Rule]:
+    """Return every rule that is looked at while *wave* runs, in order, its tolerance first.
+
+    Args:
+        wave: The wave.
+        stop: The manifest's rules.
+        in_wave: Jobs of the wave.
+        in_all: Jobs of the rollout.
+    """
+    own = [] if wave.tolerate is None else [tolerance(wave.name, wave.tolerate)]
+    return own + [resolved(rule, in_wave if rule.scope == "wave" else in_all) for rule in stop]
 
 
 def trips(rule: Rule, tally: Tally) -> bool:

@@ -1,0 +1,359 @@
+"""What a rollout does next: one look at it becomes moves, jobs that start, and what holds.
+
+A pure function: the same plan, row, jobs and time always give the same decision, so that any
+worker may take it, a rehearsal runs the same rules, and a resume is a replay.  It never waits,
+reads or writes; `worker.conductor` does.
+
+Waves go on in their order.  Rules are looked at first: what trips stops the rollout with its
+name and numbers in the record, whatever else was due.  Nothing is cut short; what is in flight
+ends by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jobs.clock import seconds_to_us
+from jobs.model import JobId
+from jobs.rollout_states import (
+    LIVE_ROLLOUTS,
+    STARTING_ROLLOUTS,
+    RolloutEvent,
+    RolloutState,
+    WaveEvent,
+    WaveState,
+    next_rollout_state,
+    next_wave_state,
+)
+from jobs.rollouts.admitting import RAMP, Admission, admit
+from jobs.rollouts.course import Course, WaveCourse
+from jobs.rollouts.gates import GateLook, Hold, after_gates, bake_holds, before_gates
+from jobs.rollouts.sight import (
+    ACCEPTED,
+    THROUGH,
+    Counts,
+    Sight,
+    accepted_now,
+    counts,
+    may_still_act,
+    turn,
+)
+from jobs.rollouts.stopping import RuleKind, Stop, failures_allowed, stop_words, verdict
+from jobs.states import WaitReason
+from jobs.store.rollouts import Advance, RolloutKind, WaveMove, WaveRow
+
+STOPPED: Final = "stop"
+"""Under this fact: the rule that stopped the rollout, until a person resumes it."""
+
+ENDING: Final = "ending"
+"""Under this fact: why it is being wound up, when no person ordered that."""
+
+EXPIRED: Final = "expired"
+RULE: Final = "rule"
+ASKED: Final = "asked_us"
+ENDED: Final = "ended_us"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What one look decided.
+
+    Attributes:
+        change: What is to be written; None when nothing moves.
+        cancel: Jobs that were admitted, never sent, and must not start any more.
+        holds: What holds the rollout now, the first thing first.
+        again_us: When to look again although nothing changes; None for never.
+        short: Whether jobs further back in the line might have had room.
+    """
+
+    change: Advance | None = None
+    cancel: tuple[JobId, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    again_us: int | None = None
+    short: bool = False
+
+
+def decide(course: Course, sight: Sight) -> Decision:
+    """Say what the rollout does next."""
+    state = sight.row.state
+    if state not in LIVE_ROLLOUTS:
+        return Decision()
+    if state is RolloutState.ABORTING:
+        return _winding_up(sight)
+    look = _Look(course, sight)
+    lapses_us = _lapses_us(sight)
+    if lapses_us is not None and sight.now_us >= lapses_us:
+        look.expire("its time is over")
+    elif state is RolloutState.PAUSING:
+        if not any(may_still_act(job) for job in sight.flying):
+            look.move(RolloutEvent.DRAINED)
+    elif state in STARTING_ROLLOUTS:
+        look.go_on()
+    return look.decision(lapses_us)
+
+
+def _lapses_us(sight: Sight) -> int | None:
+    """Return when the rollout expires: as a whole, or as a pause that nobody ends."""
+    ends = [sight.row.expires_us]
+    stop = sight.row.facts.get(STOPPED)
+    if stop is not None and sight.row.state is RolloutState.PAUSED:
+        ends.append(stop["until_us"])
+    return min((one for one in ends if one is not None), default=None)
+
+
+def _winding_up(sight: Sight) -> Decision:
+    """Cancel what has not started, and end when nothing is in flight any more."""
+    row = sight.row
+    cancel = tuple(job.job for job in sight.flying if not may_still_act(job))
+    if sight.line:
+        return Decision(
+            change=Advance(rollout=row.id, rev=row.rev, cancel=min(len(sight.line), 1000)),
+            cancel=cancel,
+        )
+    if sight.flying:
+        text = f"{len(sight.flying)} jobs under way end; the cloud cannot take them back"
+        return Decision(cancel=cancel, holds=(Hold(reason=WaitReason.PAUSED, text=text),))
+    waves = [WaveMove(wave=one.n, event=event) for one in row.waves for event in _closing(one)]
+    event = RolloutEvent.DRAINED
+    if row.facts.get(ENDING) == EXPIRED:
+        event = RolloutEvent.LAPSED
+    return Decision(change=Advance(rollout=row.id, rev=row.rev, waves=waves, moves=[(event, {})]))
+
+
+def _closing(wave: WaveRow) -> Sequence[WaveEvent]:
+    """Return the move of a wave whose rollout ends before it is through."""
+    if wave.state in {WaveState.PENDING, WaveState.GATED}:
+        return [WaveEvent.EMPTIED]
+    if wave.state in {WaveState.RUNNING, WaveState.BAKING}:
+        return [WaveEvent.BROKEN]
+    return []
+
+
+@dataclass(slots=True)
+class _WaveNow:
+    """A wave as it is after the moves so far."""
+
+    state: WaveState
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class _Look:
+    """One look at a rollout that may start jobs, taken apart into its steps."""
+
+    def __init__(self, course: Course, sight: Sight) -> None:
+        self._course = course
+        self._sight = sight
+        self._state = sight.row.state
+        self._waves = [_WaveNow(one.state, dict(one.facts)) for one in sight.row.waves]
+        self._facts: dict[str, Any] = dict(sight.row.facts)
+        self._moves: list[tuple[RolloutEvent, Mapping[str, Any]]] = []
+        self._wave_moves: list[WaveMove] = []
+        self._holds: list[Hold] = []
+        self._again: list[int] = []
+        self._admission = Admission()
+
+    def move(self, event: RolloutEvent, data: Mapping[str, Any] | None = None) -> None:
+        """Move the rollout."""
+        self._state = next_rollout_state(self._state, event)
+        self._moves.append((event, data or {}))
+
+    def _move_wave(self, n: int, event: WaveEvent, facts: Mapping[str, Any] | None = None) -> None:
+        """Move a wave; *facts* are kept beside those it has."""
+        wave = self._waves[n]
+        wave.state = next_wave_state(wave.state, event)
+        wave.facts = {**wave.facts, **(facts or {})}
+        self._wave_moves.append(WaveMove(wave=n, event=event, facts=wave.facts))
+
+    def expire(self, why: str) -> None:
+        """End the rollout: what has not started never does."""
+        self._facts[ENDING] = EXPIRED
+        self.move(RolloutEvent.ABORTED, {"why": why})
+
+    def go_on(self) -> None:
+        """Take the rollout as far as it goes now."""
+        self._accept()
+        first = turn(self._sight.row)
+        if first is not None:
+            counted = counts(self._course, self._sight, first.n, self._facts)
+            stop = verdict(self._course.waves[first.n].rules, counted.wave, counted.rollout)
+            if stop is not None:
+                self._stop(first.n, stop)
+                return
+        if self._through_waves():
+            self._finish()
+
+    def _accept(self) -> None:
+        """After a stop that a person has resumed: count anew, and reopen the broken wave."""
+        if self._facts.pop(STOPPED, None) is not None:
+            self._facts[ACCEPTED] = accepted_now(self._sight.row)
+        for n, wave in enumerate(self._waves):
+            if wave.state is WaveState.FAILED:
+                self._move_wave(n, WaveEvent.REOPENED)
+
+    def _stop(self, wave: int, stop: Stop) -> None:
+        told = _stop_facts(stop, self._course.waves[wave], self._sight.now_us)
+        until_us = self._sight.now_us + seconds_to_us(self._course.on_stop.expires)
+        self._facts[STOPPED] = {**told, "until_us": until_us}
+        if self._waves[wave].state in {WaveState.RUNNING, WaveState.BAKING}:
+            self._move_wave(wave, WaveEvent.BROKEN, {RULE: told})
+        if self._course.on_stop.do == "abort":
+            self.move(RolloutEvent.ABORTED, told)
+        else:
+            self.move(RolloutEvent.PAUSED, told)
+
+    def _through_waves(self) -> bool:
+        """Take each wave as far as it goes; return whether all are through."""
+        for wave, now in zip(self._course.waves, self._waves, strict=True):
+            if now.state in THROUGH:
+                continue
+            if not self._through(wave):
+                return False
+        return True
+
+    def _through(self, wave: WaveCourse) -> bool:
+        """Take one wave as far as it goes; return whether the next one has its turn."""
+        now = self._waves[wave.n]
+        if now.state is WaveState.PENDING:
+            if not self._sight.row.waves[wave.n].tally.size:
+                self._move_wave(wave.n, WaveEvent.EMPTIED)
+                return True
+            self._move_wave(wave.n, WaveEvent.REACHED, {ASKED: self._sight.now_us})
+        if now.state is WaveState.GATED and not self._opens(wave):
+            return False
+        if now.state is WaveState.RUNNING and not self._runs_out(wave):
+            return False
+        return self._bakes_out(wave)
+
+    def _look_at_gates(self, wave: WaveCourse, asked_us: int) -> GateLook:
+        row = self._sight.row.waves[wave.n]
+        return GateLook(
+            wave=wave,
+            asked_us=asked_us,
+            opened_us=row.opened_us,
+            approvals=self._sight.approvals,
+            now_us=self._sight.now_us,
+        )
+
+    def _opens(self, wave: WaveCourse) -> bool:
+        asked_us = self._waves[wave.n].facts.get(ASKED, self._sight.now_us)
+        answer = before_gates(self._look_at_gates(wave, asked_us))
+        if not answer.holds:
+            self._move_wave(wave.n, WaveEvent.OPENED)
+            return True
+        self._wait(answer.holds, answer.lapses_us)
+        return False
+
+    def _runs_out(self, wave: WaveCourse) -> bool:
+        """Let jobs of the running wave start; return whether its last one has ended."""
+        sight = self._sight
+        tally = sight.row.waves[wave.n].tally
+        flies = any(job.wave == wave.n for job in sight.flying)
+        if tally.ended >= tally.size and not flies:
+            ended_us = sight.row.waves[wave.n].ended_us or sight.now_us
+            self._move_wave(wave.n, WaveEvent.ENDED, {ENDED: ended_us})
+            return True
+        first = turn(sight.row)
+        if first is None or first.n != wave.n:
+            self._again.append(sight.now_us)  # its line was not read
+            self._open()
+            return False
+        self._start(wave, counts(self._course, sight, wave.n, self._facts))
+        return False
+
+    def _start(self, wave: WaveCourse, counted: Counts) -> None:
+        found = admit(self._course, self._sight, wave, counted, self._facts.get(RAMP))
+        self._admission = found
+        if found.ramp is not None and (found.jobs or RAMP not in self._facts):
+            self._facts[RAMP] = dict(found.ramp)
+        self._holds += found.holds
+        if found.closed:
+            self._wait((), None)
+        else:
+            self._open()
+
+    def _bakes_out(self, wave: WaveCourse) -> bool:
+        row = self._sight.row
+        facts = self._waves[wave.n].facts
+        ended_us = facts.get(ENDED) or row.waves[wave.n].ended_us or self._sight.now_us
+        ended = sum(one.tally.ended for one in row.waves)
+        holds = bake_holds(wave, ended_us=ended_us, ended=ended, now_us=self._sight.now_us)
+        answer = after_gates(self._look_at_gates(wave, ended_us))
+        if not holds and not answer.holds:
+            self._move_wave(wave.n, WaveEvent.BAKED)
+            return True
+        self._wait((*holds, *answer.holds), answer.lapses_us)
+        return False
+
+    def _open(self) -> None:
+        if self._state is RolloutState.WAITING:
+            self.move(RolloutEvent.OPENED)
+
+    def _wait(self, holds: Sequence[Hold], lapses_us: int | None) -> None:
+        self._holds += holds
+        if lapses_us is not None:
+            self._again.append(lapses_us)
+            if self._sight.now_us >= lapses_us:
+                self.expire("an approval was not given in time")
+                return
+        if self._state is RolloutState.RUNNING:
+            told = [{"reason": one.reason.value, "text": one.text} for one in self._holds]
+            self.move(RolloutEvent.HELD, {"holds": told})
+
+    def _finish(self) -> None:
+        tallies = [one.tally for one in self._sight.row.waves]
+        whole = all(not (one.failed or one.unresolved or one.cancelled) for one in tallies)
+        if self._sight.row.kind is RolloutKind.ROLLBACK:
+            self.move(RolloutEvent.RESTORED if whole else RolloutEvent.RESTORED_PARTLY)
+        else:
+            self.move(RolloutEvent.FINISHED if whole else RolloutEvent.FINISHED_DAMAGED)
+
+    def decision(self, lapses_us: int | None) -> Decision:
+        """Return what was decided."""
+        row = self._sight.row
+        jobs = tuple(self._admission.jobs)
+        facts = self._facts if self._facts != row.facts else None
+        change = None
+        if self._moves or self._wave_moves or jobs or facts is not None:
+            change = Advance(
+                rollout=row.id,
+                rev=row.rev,
+                waves=tuple(self._wave_moves),
+                moves=tuple(self._moves),
+                admit=jobs,
+                facts=facts,
+            )
+        again = [one.until_us for one in self._holds if one.until_us is not None]
+        again += self._again
+        if lapses_us is not None:
+            again.append(lapses_us)
+        return Decision(
+            change=change,
+            holds=tuple(self._holds),
+            again_us=min(again, default=None),
+            short=self._admission.short,
+        )
+
+
+def _stop_facts(stop: Stop, wave: WaveCourse, now_us: int) -> dict[str, Any]:
+    """Return the rule that tripped, with the numbers by which it did."""
+    rule, tally = stop.rule, stop.tally
+    allowed = failures_allowed(rule, tally.finished, tally.planned)
+    scope = f"wave {wave.name}" if rule.per_wave else "the rollout"
+    text = (
+        f"{rule.name}: {tally.failed} of {tally.finished} ended jobs of {scope} failed, "
+        f"at most {allowed} may ({stop_words(rule)})"
+    )
+    if rule.kind is RuleKind.REJECTED:
+        text = f"{rule.name}: {tally.rejected} jobs of {scope} were refused"
+    return {
+        "rule": rule.name,
+        "kind": rule.kind.value,
+        "scope": "wave" if rule.per_wave else "rollout",
+        "wave": wave.n,
+        "failed": tally.failed,
+        "finished": tally.finished,
+        "allowed": allowed,
+        "in_flight": tally.in_flight,
+        "at_us": now_us,
+        "text": text,
+    }

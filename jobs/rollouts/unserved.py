@@ -1,0 +1,83 @@
+"""What a manifest may ask for and this version does not do: told before anything starts.
+
+A plan may still be made of such a manifest; only applying it is refused, because a rule
+that somebody relies on and nobody looks at is worse than none.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from jobs.rollouts.manifest import Spec
+from jobs.rollouts.strategy import Gate
+from jobs.rollouts.timing import Apply, Verify, Window
+
+WORKER_SETS: Final = "that is the same for all jobs of a worker: set it in plugwave.toml"
+
+
+def unserved(spec: Spec) -> list[str]:
+    """Return the fields that ask for what is not done, each with what to do instead."""
+    return [*_job(spec), *_stops(spec), *_gates(spec), *_times(spec), *_targets(spec)]
+
+
+def _job(spec: Spec) -> Iterator[str]:
+    """Compare with the defaults: what stands there is what a person asked for."""
+    for name, written, usual in (
+        ("apply", spec.job.apply, Apply()),
+        ("verify", spec.job.verify, Verify()),
+    ):
+        for field in type(written).model_fields:
+            if _value(written, field) != _value(usual, field):
+                key = type(written).model_fields[field].alias or field
+                yield f"spec.job.{name}.{key}: {WORKER_SETS}"
+
+
+def _value(part: Apply | Verify, field: str) -> Any:  # noqa: ANN401 - compared only
+    found = getattr(part, field)
+    return sorted(found) if isinstance(found, list) else found
+
+
+def _stops(spec: Spec) -> Iterator[str]:
+    for place, rule in enumerate(spec.stop):
+        if rule.rejected is not None:
+            yield f"spec.stop[{place}].rejected: refused jobs count as failures; use failures"
+    if spec.on_stop.do == "rollback":
+        yield "spec.onStop.do: rollback is not done by itself; use pause or abort"
+    if spec.rollback.trigger == "on-stop":
+        yield "spec.rollback.trigger: a rollback is started by a person; leave it out"
+
+
+def _gates(spec: Spec) -> Iterator[str]:
+    for place, wave in enumerate(spec.waves):
+        for key, gates in (("before", wave.before), ("after", wave.after)):
+            for turn, gate in enumerate(gates):
+                if _groups(gate):
+                    yield (
+                        f"spec.waves[{place}].{key}[{turn}].approval.groups: "
+                        "nobody here knows who is in a group; leave it out, anybody may approve"
+                    )
+
+
+def _groups(gate: Gate) -> bool:
+    return gate.approval is not None and bool(gate.approval.groups)
+
+
+def _times(spec: Spec) -> Iterator[str]:
+    for place, window in enumerate(spec.windows):
+        if not _by_weekday(window):
+            yield f'spec.windows[{place}].allow: write the days as "FREQ=WEEKLY;BYDAY=TU,WE"'
+    for place, freeze in enumerate(spec.freezes):
+        if freeze.ics is not None:
+            yield f"spec.freezes[{place}].ics: write from, until and timeZone instead"
+    if spec.schedule is not None:
+        yield "spec.schedule: it starts nothing; call `plugwave apply` from cron and leave it out"
+
+
+def _by_weekday(window: Window) -> bool:
+    return window.allow.startswith("FREQ=DAILY") or "BYDAY=" in window.allow
+
+
+def _targets(spec: Spec) -> Iterator[str]:
+    if spec.targets.membership == "continuous":
+        yield "spec.targets.membership: pools that come later do not join; use snapshot"
+    if spec.notify:
+        yield "spec.notify: nobody is told; leave it out and use `plugwave watch`"
