@@ -6,7 +6,7 @@ project and its region, in the ramp, and in a window of its region that is long 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from jobs.clock import MICROSECONDS, iso, seconds_to_us
@@ -182,30 +182,34 @@ class _Picker:
     def _look(self, region: str | None) -> Hold | None:
         found = opening(self._course.calendar, region or "", self._now_us)
         until_us = None if found.until_us >= FOREVER_US else found.until_us
-        where = f" in {region}" if region else ""
+        reason, text = WaitReason.WINDOW, "outside every window"
         if found.is_open:
-            if not self._course.fits or until_us is None:
+            ends_us = self._now_us + seconds_to_us(self._needs_s)
+            if not self._course.fits or until_us is None or ends_us <= until_us:
                 return None
-            if self._now_us + seconds_to_us(self._needs_s) <= until_us:
-                return None
-            text = (
-                f"the window{where} closes at {iso(until_us)}, and a job most likely takes "
-                f"{duration_text(self._needs_s)}"
-            )
-            return Hold(reason=WaitReason.WINDOW, text=text, wave=self._wave.n, until_us=until_us)
-        opens = "" if until_us is None else f"; it opens at {iso(until_us)}"
+            most = duration_text(self._needs_s)
+            text = f"the window closes at {iso(until_us)}, and a job may take {most}"
+            return Hold(reason=reason, text=text, wave=self._wave.n, until_us=until_us)
         if found.closed_by is not None:
-            reason = f" ({found.closed_by.reason})" if found.closed_by.reason else ""
-            text = f"freeze {found.closed_by.name}{reason}{where}{opens}"
-            return Hold(reason=WaitReason.FREEZE, text=text, wave=self._wave.n, until_us=until_us)
-        text = f"outside every window{where}{opens}"
-        return Hold(reason=WaitReason.WINDOW, text=text, wave=self._wave.n, until_us=until_us)
+            why = f" ({found.closed_by.reason})" if found.closed_by.reason else ""
+            reason, text = WaitReason.FREEZE, f"freeze {found.closed_by.name}{why}"
+        if until_us is not None:
+            text += f"; it opens at {iso(until_us)}"
+        return Hold(reason=reason, text=text, wave=self._wave.n, until_us=until_us)
 
     def holds(self, waiting: list[RolloutJob]) -> list[Hold]:
-        """Return what keeps some of the jobs in line, each thing once."""
-        regions = dict.fromkeys(job.target.region for job in waiting)
-        shut = [self.closed(region) for region in regions]
-        return [hold for hold in shut if hold is not None] + list(self._full.values())
+        """Return what keeps some of the jobs in line, each thing once with its regions."""
+        regions = sorted({job.target.region or "" for job in waiting})
+        shut: dict[Hold, list[str]] = {}
+        for region in regions:
+            hold = self.closed(region or None)
+            if hold is not None:
+                shut.setdefault(hold, []).append(region)
+        told = [
+            hold if len(names) == len(regions) else _only(hold, names)
+            for hold, names in shut.items()
+        ]
+        return told + list(self._full.values())
 
     def all_closed(self, waiting: list[RolloutJob]) -> bool:
         """Whether time holds every one of the jobs."""
@@ -217,3 +221,7 @@ def _needs_s(sight: Sight) -> float:
     if len(sight.successes_s) < SUSPECT_SAMPLE:
         return SLOW_S
     return percentile(sight.successes_s, 95)
+
+
+def _only(hold: Hold, regions: list[str]) -> Hold:
+    return replace(hold, text=f"{', '.join(regions)}: {hold.text}")

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.clock import seconds_to_us
-from jobs.model import JobId
 from jobs.rollout_states import (
     LIVE_ROLLOUTS,
     STARTING_ROLLOUTS,
@@ -27,7 +26,7 @@ from jobs.rollout_states import (
 )
 from jobs.rollouts.admitting import RAMP, Admission, admit
 from jobs.rollouts.course import Course, WaveCourse
-from jobs.rollouts.gates import GateLook, Hold, after_gates, bake_holds, before_gates
+from jobs.rollouts.gates import GateAnswer, GateLook, Hold, bake_holds, look_at_gates
 from jobs.rollouts.sight import (
     ACCEPTED,
     THROUGH,
@@ -35,12 +34,13 @@ from jobs.rollouts.sight import (
     Sight,
     accepted_now,
     counts,
-    may_still_act,
+    in_hand,
     turn,
 )
 from jobs.rollouts.stopping import RuleKind, Stop, failures_allowed, stop_words, verdict
+from jobs.rollouts.strategy import Gate
 from jobs.states import WaitReason
-from jobs.store.rollouts import Advance, RolloutKind, WaveMove, WaveRow
+from jobs.store.rollouts import MOST_CANCELLED, Advance, RolloutKind, WaveMove, WaveRow
 
 STOPPED: Final = "stop"
 """Under this fact: the rule that stopped the rollout, until a person resumes it."""
@@ -60,14 +60,12 @@ class Decision:
 
     Attributes:
         change: What is to be written; None when nothing moves.
-        cancel: Jobs that were admitted, never sent, and must not start any more.
         holds: What holds the rollout now, the first thing first.
         again_us: When to look again although nothing changes; None for never.
         short: Whether jobs further back in the line might have had room.
     """
 
     change: Advance | None = None
-    cancel: tuple[JobId, ...] = ()
     holds: tuple[Hold, ...] = ()
     again_us: int | None = None
     short: bool = False
@@ -85,7 +83,7 @@ def decide(course: Course, sight: Sight) -> Decision:
     if lapses_us is not None and sight.now_us >= lapses_us:
         look.expire("its time is over")
     elif state is RolloutState.PAUSING:
-        if not any(may_still_act(job) for job in sight.flying):
+        if not any(in_hand(job) for job in sight.flying):
             look.move(RolloutEvent.DRAINED)
     elif state in STARTING_ROLLOUTS:
         look.go_on()
@@ -104,15 +102,13 @@ def _lapses_us(sight: Sight) -> int | None:
 def _winding_up(sight: Sight) -> Decision:
     """Cancel what has not started, and end when nothing is in flight any more."""
     row = sight.row
-    cancel = tuple(job.job for job in sight.flying if not may_still_act(job))
-    if sight.line:
-        return Decision(
-            change=Advance(rollout=row.id, rev=row.rev, cancel=min(len(sight.line), 1000)),
-            cancel=cancel,
-        )
+    idle = len(sight.line) + sum(not in_hand(job) for job in sight.flying)
+    if idle:
+        cancel = min(idle, MOST_CANCELLED)
+        return Decision(change=Advance(rollout=row.id, rev=row.rev, cancel=cancel))
     if sight.flying:
         text = f"{len(sight.flying)} jobs under way end; the cloud cannot take them back"
-        return Decision(cancel=cancel, holds=(Hold(reason=WaitReason.PAUSED, text=text),))
+        return Decision(holds=(Hold(reason=WaitReason.PAUSED, text=text),))
     waves = [WaveMove(wave=one.n, event=event) for one in row.waves for event in _closing(one)]
     event = RolloutEvent.DRAINED
     if row.facts.get(ENDING) == EXPIRED:
@@ -167,7 +163,7 @@ class _Look:
     def expire(self, why: str) -> None:
         """End the rollout: what has not started never does."""
         self._facts[ENDING] = EXPIRED
-        self.move(RolloutEvent.ABORTED, {"why": why})
+        self.move(RolloutEvent.ABORTED, {"by": "the plan", "why": why})
 
     def go_on(self) -> None:
         """Take the rollout as far as it goes now."""
@@ -224,19 +220,18 @@ class _Look:
             return False
         return self._bakes_out(wave)
 
-    def _look_at_gates(self, wave: WaveCourse, asked_us: int) -> GateLook:
-        row = self._sight.row.waves[wave.n]
-        return GateLook(
+    def _gates(self, wave: WaveCourse, gates: Sequence[Gate], asked_us: int) -> GateAnswer:
+        look = GateLook(
             wave=wave,
             asked_us=asked_us,
-            opened_us=row.opened_us,
-            approvals=self._sight.approvals,
+            approved=self._sight.row.waves[wave.n].approved is not None,
             now_us=self._sight.now_us,
         )
+        return look_at_gates(look, gates)
 
     def _opens(self, wave: WaveCourse) -> bool:
         asked_us = self._waves[wave.n].facts.get(ASKED, self._sight.now_us)
-        answer = before_gates(self._look_at_gates(wave, asked_us))
+        answer = self._gates(wave, wave.before, asked_us)
         if not answer.holds:
             self._move_wave(wave.n, WaveEvent.OPENED)
             return True
@@ -277,7 +272,7 @@ class _Look:
         ended_us = facts.get(ENDED) or row.waves[wave.n].ended_us or self._sight.now_us
         ended = sum(one.tally.ended for one in row.waves)
         holds = bake_holds(wave, ended_us=ended_us, ended=ended, now_us=self._sight.now_us)
-        answer = after_gates(self._look_at_gates(wave, ended_us))
+        answer = self._gates(wave, wave.after, ended_us)
         if not holds and not answer.holds:
             self._move_wave(wave.n, WaveEvent.BAKED)
             return True
@@ -355,5 +350,6 @@ def _stop_facts(stop: Stop, wave: WaveCourse, now_us: int) -> dict[str, Any]:
         "allowed": allowed,
         "in_flight": tally.in_flight,
         "at_us": now_us,
-        "text": text,
+        "by": f"rule {rule.name}",
+        "why": text,
     }

@@ -1,8 +1,7 @@
 """What must pass before a wave goes on: approvals, moments, bakes; pure functions.
 
-An approval is asked for when the wave stands before its gate, and counts for the gate that it
-was given for: what was said before the wave opened is about its start, what was said after
-that is about the next one's.  A wave with approvals on one side only takes it whenever it came.
+An approval is asked for when the wave stands before its gate, and counts also when it was
+given earlier: it is bound to the rollout, and the rollout to its one plan.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from zoneinfo import ZoneInfo
 from jobs.clock import MICROSECONDS, iso, seconds_to_us
 from jobs.rollouts.course import WaveCourse
 from jobs.rollouts.fields import WEEKDAYS, duration_text
-from jobs.rollouts.strategy import Approval, Gate, StartAt
+from jobs.rollouts.strategy import Gate, StartAt
 from jobs.rollouts.windows import instant_us
 from jobs.states import WaitReason
 
@@ -33,29 +32,18 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approved:
-    """One person's approval of a wave."""
-
-    wave: int
-    by: str
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GateLook:
     """What is known when the gates of one side of a wave are looked at.
 
     Attributes:
         asked_us: When the wave came to stand before them.
-        opened_us: When the wave opened; None before that.
-        approvals: All that were given for the rollout.
+        approved: Whether somebody has approved the wave.
         now_us: Now.
     """
 
     wave: WaveCourse
     asked_us: int
-    opened_us: int | None
-    approvals: Sequence[Approved]
+    approved: bool
     now_us: int
 
 
@@ -65,24 +53,6 @@ class GateAnswer:
 
     holds: tuple[Hold, ...]
     lapses_us: int | None = None
-
-
-def before_gates(look: GateLook) -> GateAnswer:
-    """Say what keeps the wave from starting."""
-    both = _has_approval(look.wave.before) and _has_approval(look.wave.after)
-    given = [
-        one
-        for one in look.approvals
-        if not both or look.opened_us is None or one.at_us < look.opened_us
-    ]
-    return _answer(look, look.wave.before, given)
-
-
-def after_gates(look: GateLook) -> GateAnswer:
-    """Say what keeps the next wave from its turn, the bake apart."""
-    both = _has_approval(look.wave.before) and _has_approval(look.wave.after)
-    given = [one for one in look.approvals if not both or one.at_us >= (look.opened_us or 0)]
-    return _answer(look, look.wave.after, given)
 
 
 def bake_holds(wave: WaveCourse, *, ended_us: int, ended: int, now_us: int) -> list[Hold]:
@@ -98,33 +68,20 @@ def bake_holds(wave: WaveCourse, *, ended_us: int, ended: int, now_us: int) -> l
     return found
 
 
-def _has_approval(gates: Sequence[Gate]) -> bool:
-    return any(gate.approval is not None for gate in gates)
-
-
-def _answer(look: GateLook, gates: Sequence[Gate], given: Sequence[Approved]) -> GateAnswer:
+def look_at_gates(look: GateLook, gates: Sequence[Gate]) -> GateAnswer:
+    """Say what of *gates*, those of one side of the wave, holds it."""
     holds = []
     lapses = []
     for gate in gates:
-        if gate.approval is not None:
-            hold = _approval(look, gate.approval, given)
-            if hold is not None:
-                holds.append(hold)
-                lapses.append(look.asked_us + seconds_to_us(gate.approval.expires))
+        if gate.approval is not None and not look.approved:
+            text = f"wave {look.wave.name} waits for approval, asked {iso(look.asked_us)}"
+            holds.append(Hold(reason=WaitReason.APPROVAL, text=text, wave=look.wave.n))
+            lapses.append(look.asked_us + seconds_to_us(gate.approval.expires))
         if gate.start_at is not None:
             hold = _moment(look, gate.start_at)
             if hold is not None:
                 holds.append(hold)
     return GateAnswer(holds=tuple(holds), lapses_us=min(lapses, default=None))
-
-
-def _approval(look: GateLook, gate: Approval, given: Sequence[Approved]) -> Hold | None:
-    people = {one.by for one in given if one.wave == look.wave.n}
-    if len(people) >= gate.count:
-        return None
-    counted = f", {len(people)} of {gate.count} given" if gate.count > 1 else ""
-    text = f"wave {look.wave.name} waits for approval, asked {iso(look.asked_us)}{counted}"
-    return Hold(reason=WaitReason.APPROVAL, text=text, wave=look.wave.n)
 
 
 def _moment(look: GateLook, gate: StartAt) -> Hold | None:

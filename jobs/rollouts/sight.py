@@ -12,10 +12,9 @@ from typing import Any, Final
 from jobs.clock import MICROSECONDS
 from jobs.rollout_states import WaveState
 from jobs.rollouts.course import Course
-from jobs.rollouts.gates import Approved
 from jobs.rollouts.pace import suspect_after_s
 from jobs.rollouts.stopping import Tally
-from jobs.states import JobState, WaitReason
+from jobs.states import HELD_STATES, JobState, WaitReason
 from jobs.store.rollouts import RolloutJob, RolloutRow, WaveRow
 
 ACCEPTED: Final = "accepted"
@@ -34,7 +33,6 @@ class Sight:
         flying: Jobs that were admitted and are not final.
         line: Jobs in line of the wave whose turn it is, by rank; of all waves when the rollout
             is being wound up.
-        approvals: Those given for it.
         successes_s: How long recent successes of this plug-in took.
         now_us: Now.
     """
@@ -43,7 +41,6 @@ class Sight:
     now_us: int
     flying: Sequence[RolloutJob] = ()
     line: Sequence[RolloutJob] = ()
-    approvals: Sequence[Approved] = ()
     successes_s: Sequence[float] = ()
 
 
@@ -66,13 +63,9 @@ def is_paused(job: RolloutJob) -> bool:
     return job.state is JobState.WAITING and job.reason is WaitReason.PAUSED
 
 
-def may_still_act(job: RolloutJob) -> bool:
-    """Whether an admitted job may have sent, or hold its pool."""
-    if job.state is JobState.READY:
-        return False
-    if job.state is not JobState.WAITING:
-        return True
-    return job.reason in {WaitReason.BACKOFF, WaitReason.RATE_LIMIT, WaitReason.BREAKER}
+def in_hand(job: RolloutJob) -> bool:
+    """Whether a worker may be at the job, so that it may send or has sent."""
+    return job.state in HELD_STATES
 
 
 def accepted_now(row: RolloutRow) -> list[list[int]]:

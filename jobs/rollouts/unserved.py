@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from jobs.rollouts.manifest import Spec
-from jobs.rollouts.strategy import Gate
 from jobs.rollouts.timing import Apply, Verify, Window
 
 WORKER_SETS: Final = "that is the same for all jobs of a worker: set it in plugwave.toml"
@@ -48,17 +47,12 @@ def _stops(spec: Spec) -> Iterator[str]:
 
 def _gates(spec: Spec) -> Iterator[str]:
     for place, wave in enumerate(spec.waves):
-        for key, gates in (("before", wave.before), ("after", wave.after)):
-            for turn, gate in enumerate(gates):
-                if _groups(gate):
-                    yield (
-                        f"spec.waves[{place}].{key}[{turn}].approval.groups: "
-                        "nobody here knows who is in a group; leave it out, anybody may approve"
-                    )
-
-
-def _groups(gate: Gate) -> bool:
-    return gate.approval is not None and bool(gate.approval.groups)
+        asked = [gate.approval for gate in (*wave.before, *wave.after) if gate.approval]
+        where = f"spec.waves[{place}]"
+        if any(one.groups for one in asked):
+            yield f"{where}: nobody here knows who is in approval.groups; leave them out"
+        if len(asked) > 1 or any(one.count > 1 for one in asked):
+            yield f"{where}: one approval by one person is kept for a wave; ask for one"
 
 
 def _times(spec: Spec) -> Iterator[str]:
