@@ -24,6 +24,7 @@ from jobs.states import HELD_STATES
 from jobs.store.protocol import LimitStore, Store, WorkerInfo
 from worker.accounts import Accounts, note_refusals, placed
 from worker.calls import CallCounts
+from worker.conductor import Conductor
 from worker.credentials.chain import choose
 from worker.credentials.fetching import Fetcher, WireFetcher
 from worker.credentials.sources import Surroundings
@@ -234,6 +235,12 @@ class Work:
         kept = settings.store
         folder = report_folder(kept.sqlite_path, kept.url.get_secret_value())
         reporter = Reporter(store, folder)
+        conductor = Conductor(store, self._clock, lease)
+
+        def close() -> None:
+            switchboard.close()
+            conductor.stop()
+
         upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
         return Runner(
             store,
@@ -248,11 +255,12 @@ class Work:
                 self._troubles,
                 credentials,
                 unreachable_after_s=settings.cloud.unreachable_after,
+                rollouts_rest=conductor.rests,
             ),
             calls_for=switchboard.calls_for,
-            close_turns=switchboard.close,
+            close_turns=close,
             rate=switchboard.rate,
-            upkeep=upkeep.run,
+            duties=(upkeep.run, conductor.run),
         )
 
     async def _look_at_store(self, store: Store) -> None:

@@ -5,7 +5,7 @@ to others, and those of a refused credential wait until it is mended; neither ke
 going, and neither ends it while another account has work.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -28,6 +28,7 @@ class Prospects:
         credentials: Mapping[str | None, str],
         *,
         unreachable_after_s: float,
+        rollouts_rest: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         """Take what tells.
 
@@ -36,11 +37,13 @@ class Prospects:
             troubles: Knows who is refused, and who does not answer.
             credentials: The credential's name for each profile that is served.
             unreachable_after_s: How long an endpoint may give no answer.
+            rollouts_rest: Tells whether no rollout would start a job now by itself.
         """
         self._store = store
         self._troubles = troubles
         self._credentials = credentials
         self._unreachable_after_s = unreachable_after_s
+        self._rollouts_rest = rollouts_rest
         self.failure: PlugwaveError | None = None
 
     async def ended(self, hand: Hand) -> bool:
@@ -54,6 +57,8 @@ class Prospects:
         served = self._credentials
         left = await self._store.left_by_profile()
         if any(left.get(profile) for profile in served if profile not in refused):
+            return False
+        if self._rollouts_rest is not None and not await self._rollouts_rest():
             return False
         others = {profile: count for profile, count in left.items() if profile not in served}
         if others:

@@ -13,7 +13,7 @@ registers anew and goes on; what it dropped is being looked after by others.
 """
 
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,6 +61,9 @@ START_WITHIN_S: Final = 3.0
 MOST_UNSTARTED: Final = 512
 """Jobs in hand that have sent nothing yet: some 200 ms of work at the highest speed."""
 
+Duty = Callable[[], Coroutine[Any, Any, None]]
+"""What a worker does beside its jobs, until it is cancelled or returns by itself."""
+
 CRASH_PAUSE_S: Final = 5.0
 """A job on which our own code failed is given back after this, not in a hot loop."""
 
@@ -94,7 +97,7 @@ class Runner:
         calls_for: Callable[[Job], Calls | None],
         close_turns: Callable[[], None],
         rate: Callable[[], float],
-        upkeep: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        duties: Sequence[Duty] = (),
     ) -> None:
         self._store = store
         self._executor = executor
@@ -107,7 +110,7 @@ class Runner:
         self._calls_for = calls_for
         self._close_turns = close_turns
         self._rate = rate
-        self._upkeep = upkeep
+        self._duties = duties
         self._hand = Hand()
         self._wake = anyio.Event()
         self._steppers = Steppers(self._step, self._next_due, self._rested)
@@ -167,8 +170,8 @@ class Runner:
                 tasks.start_soon(self._lease.keep, name="heartbeat")
                 tasks.start_soon(self._rescue, name="rescue")
                 tasks.start_soon(self._reporter.run, name="report")
-                if self._upkeep is not None:
-                    tasks.start_soon(self._upkeep, name="upkeep")
+                for duty in self._duties:
+                    tasks.start_soon(duty, name=getattr(duty, "__qualname__", None))
                 await self._work()
                 tasks.cancel_scope.cancel()
         except* WorkerFencedError:

@@ -5,6 +5,7 @@ because that person has seen what there was and wants to go on.  What was accept
 in the rollout's facts, so that the same facts always give the same decision.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -77,18 +78,18 @@ def counts(course: Course, sight: Sight, wave: int, facts: Mapping[str, Any]) ->
     """Count the jobs; *wave* is whose turn it is, *facts* the rollout's as they are now."""
     accepted = facts.get(ACCEPTED) or [[0, 0]] * len(sight.row.waves)
     oldest_us = _suspect_before_us(course, sight)
-    tallies = []
-    for row, (succeeded, failed) in zip(sight.row.waves, accepted, strict=True):
-        flying = [job for job in sight.flying if job.wave == row.n and not is_paused(job)]
-        tallies.append(
-            Tally(
-                planned=row.tally.size,
-                succeeded=row.tally.succeeded - succeeded,
-                failed=row.tally.failures - failed,
-                in_flight=len(flying),
-                suspects=sum(_is_suspect(job, oldest_us) for job in flying),
-            )
+    flying = Counter(job.wave for job in sight.flying if not is_paused(job))
+    suspects = Counter(job.wave for job in sight.flying if _is_suspect(job, oldest_us))
+    tallies = [
+        Tally(
+            planned=row.tally.size,
+            succeeded=row.tally.succeeded - succeeded,
+            failed=row.tally.failures - failed,
+            in_flight=flying[row.n],
+            suspects=suspects[row.n],
         )
+        for row, (succeeded, failed) in zip(sight.row.waves, accepted, strict=True)
+    ]
     return Counts(
         wave=tallies[wave],
         rollout=_together(tallies),
@@ -112,4 +113,6 @@ def _suspect_before_us(course: Course, sight: Sight) -> float:
 
 
 def _is_suspect(job: RolloutJob, oldest_us: float) -> bool:
-    return job.started_us is not None and job.started_us < oldest_us
+    if is_paused(job) or job.started_us is None:
+        return False
+    return job.started_us < oldest_us

@@ -87,6 +87,7 @@ def test_a_healthy_rollout_finishes(careful: Plan) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_two_hundred_seeds_on_two_thousand_pools() -> None:
     """The promises above, at the size they are made for."""
     pools = three_regions(2000)

@@ -1,0 +1,262 @@
+"""Take live rollouts further: look, ask the rules, write down what they decide.
+
+A duty of every worker.  Nobody is appointed to it: any worker may look at any moment, and the
+store lets exactly one decision of each revision through, so a worker that dies here leaves
+nothing behind.  What is decided, and why, is `jobs.rollouts.advancing`'s; nothing is kept in
+memory but when to look again.
+
+The order of the reads is the point: the jobs under way come first and the tallies after them,
+at one revision.  A job that ends in between is then counted twice, never not at all, so that
+no more are started than may fail.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import structlog
+
+from jobs.clock import MICROSECONDS, Clock, iso, seconds_to_us
+from jobs.errors import IllegalTransitionError, PlugwaveError, StaleRevisionError, StoreError
+from jobs.model import RolloutId, WorkerId, rollout_name
+from jobs.rollout_states import LIVE_ROLLOUTS, RolloutEvent, RolloutState, WaveEvent
+from jobs.rollouts.advancing import Decision, decide
+from jobs.rollouts.course import Course, course_of
+from jobs.rollouts.plan import kept_plan
+from jobs.rollouts.sight import Sight, turn
+from jobs.states import JobState
+from jobs.store.protocol import JobFilter, Store
+from jobs.store.rollouts import MOST_CANCELLED, Advance, RolloutRow
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S: Final = 0.5
+"""How often is asked whether a rollout has changed; one question, whatever their number."""
+
+AGAIN_S: Final = 2.0
+"""A rollout with jobs under way is looked at this often: a job that came back unsent changes no
+tally, and is to be let go on or cancelled all the same."""
+
+LINE: Final = 1_000
+"""Jobs of a wave's line that are read; more when all of these have no room."""
+
+MOST_FLYING: Final = 20_000
+"""More than `spec.budgets.concurrency` may be."""
+
+SUCCESSES: Final = 100
+SUCCESSES_FRESH_S: Final = 30.0
+"""From how many successes their usual duration is told, and how old that may be."""
+
+TROUBLE_S: Final = 30.0
+"""A rollout on which our own code failed is left alone for this long."""
+
+
+class Named(Protocol):
+    """Whoever has a worker's id; see `worker.lease.WorkerLease`."""
+
+    worker: WorkerId
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What this worker remembers of one rollout."""
+
+    stamp: int | None = None
+    again_us: int | None = None
+    line: int = LINE
+    rests: bool = False
+
+
+class Conductor:
+    """Looks at every live rollout when it has changed, or when its time has come."""
+
+    def __init__(self, store: Store, clock: Clock, worker: Named) -> None:
+        """Take the store, the clock, and whose id is written beside what is cancelled."""
+        self._store = store
+        self._clock = clock
+        self._worker = worker
+        self._seen: dict[RolloutId, _Seen] = {}
+        self._courses: dict[str, Course] = {}
+        self._successes: dict[str, tuple[int, tuple[float, ...]]] = {}
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Admit nothing more: this worker drains, and what it admits it would not claim."""
+        self._stopped = True
+
+    async def run(self) -> None:
+        """Look until stopped.
+
+        Raises:
+            StoreError: When the store cannot be read or written any more.
+        """
+        while not self._stopped:
+            await self.look()
+            await self._clock.sleep(LOOK_EVERY_S)
+
+    async def rests(self) -> bool:
+        """Whether no live rollout would start a job now by itself, as far as it was looked at."""
+        live = await self._store.rollouts.live_revisions()
+        return all(
+            (seen := self._seen.get(rollout)) is not None and seen.rests and seen.stamp == stamp
+            for rollout, stamp in live.items()
+        )
+
+    async def look(self) -> None:
+        """Look once at every live rollout that has changed or is due."""
+        live = await self._store.rollouts.live_revisions()
+        for gone in self._seen.keys() - live.keys():
+            del self._seen[gone]
+        for rollout, stamp in live.items():
+            seen = self._seen.setdefault(rollout, _Seen())
+            now_us = self._clock.now_us()
+            due = seen.again_us is not None and now_us >= seen.again_us
+            if seen.stamp != stamp or due:
+                seen.stamp = stamp
+                await self._safely(rollout, seen)
+
+    async def _safely(self, rollout: RolloutId, seen: _Seen) -> None:
+        """Conduct one rollout; a bug in it stops neither the others nor the jobs."""
+        try:
+            await self._conduct(rollout, seen)
+        except StaleRevisionError:
+            seen.stamp = None  # somebody else has moved it on
+        except StoreError:
+            raise
+        except Exception as error:
+            if isinstance(error, PlugwaveError) and not isinstance(error, IllegalTransitionError):
+                log.warning("rollout.troubled", rollout=rollout_name(rollout), error=str(error))
+            else:
+                log.exception("rollout.crashed", rollout=rollout_name(rollout))
+            seen.again_us = self._clock.now_us() + seconds_to_us(TROUBLE_S)
+            seen.rests = True
+
+    async def _conduct(self, rollout: RolloutId, seen: _Seen) -> None:
+        """Look, decide and write, until nothing more is to be done at this instant."""
+        while not self._stopped:
+            read = await self._sight(rollout, seen.line)
+            if read is None:
+                seen.stamp = None
+                return
+            course, sight = read
+            decision = decide(course, sight)
+            if decision.change is not None:
+                row = await self._store.rollouts.advance(self._signed(decision.change))
+                _tell(course, row, decision.change)
+                if row.state not in LIVE_ROLLOUTS:
+                    return
+                continue
+            if decision.short and len(sight.line) >= seen.line:
+                seen.line *= 10
+                continue
+            self._remember(seen, sight, decision)
+            return
+
+    def _signed(self, change: Advance) -> Advance:
+        return replace(change, worker=self._worker.worker) if change.cancel else change
+
+    def _remember(self, seen: _Seen, sight: Sight, decision: Decision) -> None:
+        again = [] if decision.again_us is None else [decision.again_us]
+        if sight.flying:
+            again.append(sight.now_us + seconds_to_us(AGAIN_S))
+        seen.again_us = min(again, default=None)
+        waits = {RolloutState.PLANNED, RolloutState.WAITING, RolloutState.PAUSED}
+        seen.rests = sight.row.state in waits and not sight.flying
+
+    async def _sight(self, rollout: RolloutId, line: int) -> tuple[Course, Sight] | None:
+        """Read the rollout at one revision; None when it changed meanwhile or is gone."""
+        rollouts = self._store.rollouts
+        before = await rollouts.rollout(rollout_name(rollout))
+        if before is None:
+            return None
+        flying = await rollouts.rollout_jobs(rollout, in_flight=True, limit=MOST_FLYING)
+        course = await self._course(before)
+        first = turn(before)
+        if before.state is RolloutState.ABORTING:
+            waiting = await rollouts.rollout_jobs(rollout, in_flight=False, limit=MOST_CANCELLED)
+        elif first is not None:
+            waiting = await rollouts.rollout_jobs(
+                rollout, in_flight=False, wave=first.n, limit=line
+            )
+        else:
+            waiting = ()
+        row = await rollouts.rollout(rollout_name(rollout))
+        if row is None or row.rev != before.rev:
+            return None
+        sight = Sight(
+            row=row,
+            now_us=self._clock.now_us(),
+            flying=flying,
+            line=waiting,
+            successes_s=await self._durations(course.plugin),
+        )
+        return course, sight
+
+    async def _course(self, row: RolloutRow) -> Course:
+        course = self._courses.get(row.plan)
+        if course is None:
+            kept = await self._store.rollouts.plan(row.plan)
+            assert kept is not None, "the store keeps the plan of every rollout"
+            plan = kept_plan(kept.body, kept.digest, iso(kept.made_us) or "")
+            course = self._courses[row.plan] = course_of(plan)
+        return course
+
+    async def _durations(self, plugin: str) -> tuple[float, ...]:
+        """Return how long recent successes of the plug-in took, in seconds."""
+        now_us = self._clock.now_us()
+        read_us, found = self._successes.get(plugin, (None, ()))
+        if read_us is not None and now_us - read_us < seconds_to_us(SUCCESSES_FRESH_S):
+            return found
+        taken = []
+        wanted = JobFilter(states=frozenset({JobState.SUCCEEDED}), plugin=plugin)
+        async for job in self._store.jobs(wanted):
+            if job.started_us is not None and job.finished_us is not None:
+                taken.append((job.finished_us - job.started_us) / MICROSECONDS)
+            if len(taken) >= SUCCESSES:
+                break
+        self._successes[plugin] = (now_us, tuple(taken))
+        return tuple(taken)
+
+
+def _tell(course: Course, row: RolloutRow, change: Advance) -> None:
+    """Log what the store has let through: this worker alone says it."""
+    rollout = rollout_name(row.id)
+    for step in change.waves:
+        _tell_wave(rollout, course.waves[step.wave].name, step.event)
+    for event, data in change.moves:
+        _tell_move(rollout, row, event, data)
+    if change.admit:
+        log.debug("rollout.admitted", rollout=rollout, jobs=len(change.admit))
+
+
+def _tell_wave(rollout: str, wave: str, event: WaveEvent) -> None:
+    match event:
+        case WaveEvent.OPENED | WaveEvent.REOPENED:
+            log.info("wave.opened", rollout=rollout, wave=wave)
+        case WaveEvent.ENDED:
+            log.info("wave.ended", rollout=rollout, wave=wave)
+        case WaveEvent.BAKED:
+            log.info("wave.passed", rollout=rollout, wave=wave)
+        case WaveEvent.BROKEN:
+            log.error("wave.failed", rollout=rollout, wave=wave)
+        case WaveEvent.EMPTIED:
+            log.info("wave.skipped", rollout=rollout, wave=wave)
+        case WaveEvent.REACHED:
+            log.debug("wave.reached", rollout=rollout, wave=wave)
+
+
+def _tell_move(rollout: str, row: RolloutRow, event: RolloutEvent, data: Mapping[str, Any]) -> None:
+    match event:
+        case RolloutEvent.OPENED:
+            log.info("rollout.opened", rollout=rollout)
+        case RolloutEvent.HELD:
+            reasons = [hold["text"] for hold in data["holds"]]
+            log.info("rollout.held", rollout=rollout, reasons=reasons)
+        case RolloutEvent.PAUSED | RolloutEvent.ABORTED:
+            log.error("rollout.stopped", rollout=rollout, by=data.get("by"), why=data.get("why"))
+        case RolloutEvent.DRAINED if row.state is RolloutState.PAUSED:
+            log.info("rollout.drained", rollout=rollout)
+        case _:
+            failed = sum(one.tally.failed + one.tally.unresolved for one in row.waves)
+            ended = sum(one.tally.ended for one in row.waves)
+            log.info("rollout.ended", rollout=rollout, state=row.state, jobs=ended, failed=failed)
