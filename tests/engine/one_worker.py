@@ -14,6 +14,7 @@ from jobs.store.protocol import Result, WorkerInfo
 from tests.engine.virtual import OneProcess, VirtualLoop
 from worker.calls import CallCounts, Calls
 from worker.cloud import Cloud
+from worker.conductor import Conductor
 from worker.executor import Executor
 from worker.guard import KeyGuard
 from worker.lease import WorkerLease
@@ -63,6 +64,7 @@ class OneWorker:
         rules: Rules,
         *,
         times: Times = HASTY,
+        until_empty: bool = True,
         told: Callable[[Result], None] = lambda _: None,
     ) -> None:
         clock = stage.clock
@@ -96,8 +98,9 @@ class OneWorker:
             deadline_s=2700.0,
             drain_s=60.0,
             rescue_grace_s=times.request_s,
-            until_empty=True,
+            until_empty=until_empty,
         )
+        conductor = Conductor(self.store, clock, self._lease)
         self._reporter = Reporter(self.store, stage.folder, self._result)
         self.runner = Runner(
             self.store,
@@ -108,11 +111,16 @@ class OneWorker:
             clock=clock,
             info=WorkerInfo(name="virtual", host="here", pid=1),
             prospects=Prospects(
-                self.store, self._troubles, {None: "model"}, unreachable_after_s=60.0
+                self.store,
+                self._troubles,
+                {None: "model"},
+                unreachable_after_s=60.0,
+                rollouts_rest=conductor.rests,
             ),
             calls_for=lambda _job: self._calls,
             close_turns=self._limiter.close,
             rate=lambda: self._limiter.limit_per_s,
+            duties=(conductor.run,),
         )
 
     def _result(self, result: Result) -> None:

@@ -7,7 +7,7 @@ two runs with one seed see the same instants.
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -91,6 +91,7 @@ class OneProcess:
         self._store = store
         self._loop = loop
         self.dead = False
+        self.heard: Callable[[str], None] = lambda _: None
 
     def kill(self) -> None:
         """From now on no call reaches the store, as after kill -9."""
@@ -98,21 +99,44 @@ class OneProcess:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._store, name)
-        if not callable(member) or name in {"changed", "jobs"}:
+        if name == "rollouts":
+            return _Part(self, member)
+        if not callable(member) or name == "changed":
             return member
-        return self._counted(member)
+        return self.counted(member)
 
-    def _counted(self, member: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    async def jobs(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        """Yield what the store yields, all of it read while time stands still."""
+        with self._loop.real():
+            found = [job async for job in self._store.jobs(*args, **kwargs)]
+        for job in found:
+            yield job
+
+    def counted(self, member: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+        """Return *member* as this process calls it."""
+
         async def call(*args: Any, **kwargs: Any) -> T:
             if self.dead:
                 await asyncio.Event().wait()
             with self._loop.real():
                 result = await member(*args, **kwargs)
+            self.heard(member.__name__)
             if self.dead:
                 await asyncio.Event().wait()
             return result
 
         return call
+
+
+class _Part:
+    """A part of a store, dead when its process is."""
+
+    def __init__(self, process: OneProcess, part: Any) -> None:
+        self._process = process
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return self._process.counted(getattr(self._part, name))
 
 
 def on_virtual_time(main: Callable[[VirtualLoop, VirtualClock], Awaitable[T]]) -> T:
