@@ -4,10 +4,6 @@ A duty of every worker.  Nobody is appointed to it: any worker may look at any m
 store lets exactly one decision of each revision through, so a worker that dies here leaves
 nothing behind.  What is decided, and why, is `jobs.rollouts.advancing`'s; nothing is kept in
 memory but when to look again.
-
-The order of the reads is the point: the jobs under way come first and the tallies after them,
-at one revision.  A job that ends in between is then counted twice, never not at all, so that
-no more are started than may fail.
 """
 
 from collections.abc import Mapping
@@ -16,17 +12,16 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from jobs.clock import MICROSECONDS, Clock, iso, seconds_to_us
+from jobs.clock import Clock, seconds_to_us
 from jobs.errors import IllegalTransitionError, PlugwaveError, StaleRevisionError, StoreError
 from jobs.model import RolloutId, WorkerId, rollout_name
 from jobs.rollout_states import LIVE_ROLLOUTS, RolloutEvent, RolloutState, WaveEvent
 from jobs.rollouts.advancing import Decision, decide
-from jobs.rollouts.course import Course, course_of
-from jobs.rollouts.plan import kept_plan
-from jobs.rollouts.sight import Sight, turn
-from jobs.states import JobState
-from jobs.store.protocol import JobFilter, Store
-from jobs.store.rollouts import MOST_CANCELLED, Advance, RolloutRow
+from jobs.rollouts.course import Course
+from jobs.rollouts.sight import Sight
+from jobs.store.protocol import Store
+from jobs.store.rollouts import Advance, RolloutRow
+from worker.sighting import LINE, RolloutReader
 
 log = structlog.get_logger()
 
@@ -36,16 +31,6 @@ LOOK_EVERY_S: Final = 0.5
 AGAIN_S: Final = 2.0
 """A rollout with jobs under way is looked at this often: a job that came back unsent changes no
 tally, and is to be let go on or cancelled all the same."""
-
-LINE: Final = 1_000
-"""Jobs of a wave's line that are read; more when all of these have no room."""
-
-MOST_FLYING: Final = 20_000
-"""More than `spec.budgets.concurrency` may be."""
-
-SUCCESSES: Final = 100
-SUCCESSES_FRESH_S: Final = 30.0
-"""From how many successes their usual duration is told, and how old that may be."""
 
 TROUBLE_S: Final = 30.0
 """A rollout on which our own code failed is left alone for this long."""
@@ -76,8 +61,7 @@ class Conductor:
         self._clock = clock
         self._worker = worker
         self._seen: dict[RolloutId, _Seen] = {}
-        self._courses: dict[str, Course] = {}
-        self._successes: dict[str, tuple[int, tuple[float, ...]]] = {}
+        self._reader = RolloutReader(store, clock)
         self._stopped = False
 
     def stop(self) -> None:
@@ -134,7 +118,7 @@ class Conductor:
     async def _conduct(self, rollout: RolloutId, seen: _Seen) -> None:
         """Look, decide and write, until nothing more is to be done at this instant."""
         while not self._stopped:
-            read = await self._sight(rollout, seen.line)
+            read = await self._reader.sight(rollout, seen.line)
             if read is None:
                 seen.stamp = None
                 return
@@ -162,60 +146,6 @@ class Conductor:
         seen.again_us = min(again, default=None)
         waits = {RolloutState.PLANNED, RolloutState.WAITING, RolloutState.PAUSED}
         seen.rests = sight.row.state in waits and not sight.flying
-
-    async def _sight(self, rollout: RolloutId, line: int) -> tuple[Course, Sight] | None:
-        """Read the rollout at one revision; None when it changed meanwhile or is gone."""
-        rollouts = self._store.rollouts
-        before = await rollouts.rollout(rollout_name(rollout))
-        if before is None:
-            return None
-        flying = await rollouts.rollout_jobs(rollout, in_flight=True, limit=MOST_FLYING)
-        course = await self._course(before)
-        first = turn(before)
-        if before.state is RolloutState.ABORTING:
-            waiting = await rollouts.rollout_jobs(rollout, in_flight=False, limit=MOST_CANCELLED)
-        elif first is not None:
-            waiting = await rollouts.rollout_jobs(
-                rollout, in_flight=False, wave=first.n, limit=line
-            )
-        else:
-            waiting = ()
-        row = await rollouts.rollout(rollout_name(rollout))
-        if row is None or row.rev != before.rev:
-            return None
-        sight = Sight(
-            row=row,
-            now_us=self._clock.now_us(),
-            flying=flying,
-            line=waiting,
-            successes_s=await self._durations(course.plugin),
-        )
-        return course, sight
-
-    async def _course(self, row: RolloutRow) -> Course:
-        course = self._courses.get(row.plan)
-        if course is None:
-            kept = await self._store.rollouts.plan(row.plan)
-            assert kept is not None, "the store keeps the plan of every rollout"
-            plan = kept_plan(kept.body, kept.digest, iso(kept.made_us) or "")
-            course = self._courses[row.plan] = course_of(plan)
-        return course
-
-    async def _durations(self, plugin: str) -> tuple[float, ...]:
-        """Return how long recent successes of the plug-in took, in seconds."""
-        now_us = self._clock.now_us()
-        read_us, found = self._successes.get(plugin, (None, ()))
-        if read_us is not None and now_us - read_us < seconds_to_us(SUCCESSES_FRESH_S):
-            return found
-        taken = []
-        wanted = JobFilter(states=frozenset({JobState.SUCCEEDED}), plugin=plugin)
-        async for job in self._store.jobs(wanted):
-            if job.started_us is not None and job.finished_us is not None:
-                taken.append((job.finished_us - job.started_us) / MICROSECONDS)
-            if len(taken) >= SUCCESSES:
-                break
-        self._successes[plugin] = (now_us, tuple(taken))
-        return tuple(taken)
 
 
 def _tell(course: Course, row: RolloutRow, change: Advance) -> None:

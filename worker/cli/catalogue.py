@@ -30,6 +30,32 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "plan": Entry(
             "Show what a rollout manifest would do; changes nothing.", "worker.cli.plan:plan"
         ),
+        "apply": Entry(
+            "Start a rollout, and follow it to its verdict, which is the exit code.",
+            "worker.cli.apply:apply",
+        ),
+        "status": Entry(
+            "Show rollouts, the queue and the workers; with ROLLOUT its waves.",
+            "worker.cli.status:status",
+        ),
+        "watch": Entry(
+            "Follow a rollout to its verdict, which is the exit code.", "worker.cli.status:watch"
+        ),
+        "pause": Entry(
+            "Let a rollout start nothing more; what is in flight ends.",
+            "worker.cli.orders:pause",
+        ),
+        "resume": Entry(
+            "Let a paused rollout go on; failures so far are accepted, its rules count anew.",
+            "worker.cli.orders:resume",
+        ),
+        "abort": Entry(
+            "End a rollout: what has not started never does, what is in flight ends.",
+            "worker.cli.orders:abort",
+        ),
+        "approve": Entry(
+            "Approve a wave of a rollout, bound to its plan.", "worker.cli.orders:approve"
+        ),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
         "work": Entry("Consume the queue.", "worker.cli.work:work"),
         "jobs": Entry(
@@ -85,7 +111,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
                 }
             ),
         ),
-        "why": Entry("Say why a job or pool is where it is.", "worker.cli.why:why"),
+        "why": Entry("Say why a job, pool or rollout is where it is.", "worker.cli.why:why"),
         "failures": Entry(
             "Group failed and unresolved jobs by cause.", "worker.cli.failures:failures"
         ),
@@ -140,8 +166,10 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         2: "wrong usage, or an invalid file or setting",
         3: "some jobs failed or are unresolved, or a part could not be read",
         4: "the cloud refused the credential",
+        5: "a rollout was stopped by a rule, or aborted",
         6: "nothing matched",
-        7: "conflict: a key was used before with other content",
+        7: "conflict: a key was used before with other content, or a plan is stale",
+        8: "`watch --timeout` is over; the rollout goes on",
         9: "the store or the cloud cannot be reached",
         10: "`plan --detailed-exitcode` has changes",
         130: "left by Ctrl-C, after draining",

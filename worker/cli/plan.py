@@ -1,45 +1,30 @@
 """`plugwave plan`: what a manifest would do to the fleet, without doing it."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
-from config.masking import masked_inputs
-from jobs.clock import SystemClock
-from jobs.errors import ManifestError, UsageError
-from jobs.rollouts.fleetfile import FleetRow, read_fleet
-from jobs.rollouts.manifest import Manifest
+from jobs.errors import UsageError
 from jobs.rollouts.plan import Plan, plan_bytes
-from jobs.rollouts.planning import Terms, make_plan
-from jobs.rollouts.reading import read_manifest
-from jobs.rollouts.yamltext import MAX_BYTES
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.fleet import (
     PARTLY,
-    Outlook,
-    error_of,
     exit_of,
-    insist,
     outlook,
-    places_in,
-    region_in,
-    trouble_words,
 )
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.plan_markdown import markdown
 from worker.cli.plan_views import plan_fields, plan_lines
+from worker.cli.planning import manifest_in, plan_now
 from worker.cli.printing import document
 from worker.cli.session import run_async
-from worker.discovery import Place
-from worker.observing import Sight, observe, places_of_rows
+from worker.observing import Sight
 
 CHANGES_EXIT: Final = 10
-STDIN: Final = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +39,10 @@ class Wanted:
     as_markdown: bool
 
 
-def _change(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+def changes_of(
+    _ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the values that ``--set`` lays over a manifest, by their paths."""
     found = {}
     for text in value:
         path, sign, wanted = text.partition("=")
@@ -71,7 +59,7 @@ def _change(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
     "changes",
     multiple=True,
     metavar="K=V",
-    callback=_change,
+    callback=changes_of,
     help="Another value for a field, such as spec.budgets.concurrency=5; repeatable.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan here.")
@@ -99,75 +87,14 @@ def plan(choices: Choices, /, file: str, *, form: str, **wanted: object) -> int:
 
 async def _plan(choices: Choices, wanted: Wanted) -> int:
     console = Console(choices)
-    manifest = _manifest(wanted)
-    listed = _fleet_file(manifest, wanted.file)
+    manifest = manifest_in(wanted.file, wanted.changes)
     async with outlook(choices) as look:
-        places = await _places(look, manifest, listed)
-        if console.live:
-            console.say(
-                f"Reading the fleet, at most {look.settings.cloud.rate:g} requests a second"
-            )
-        sight = await observe(look.cloud, manifest, places, listed)
-        rate = look.settings.cloud.rate
-    insist(sight.fleet)
-    terms = Terms(now_us=SystemClock().now_us(), mask=masked_inputs, rate=rate)
-    made = make_plan(manifest, sight.pools, terms)
-    _tell_troubles(console, sight)
+        made, sight = await plan_now(look, manifest, wanted.file, console)
     _print(console, made, wanted)
     if wanted.out is not None:
         _write(wanted.out, plan_bytes(made))
         console.say(f"Plan written to {wanted.out}; digest {made.digest}")
     return _verdict(made, sight, wanted)
-
-
-def _manifest(wanted: Wanted) -> Manifest:
-    name = "<stdin>" if wanted.file == STDIN else wanted.file
-    data = sys.stdin.buffer.read(MAX_BYTES + 1) if wanted.file == STDIN else _read(Path(name), name)
-    return read_manifest(data, name, wanted.changes)
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(64 * MAX_BYTES)
-    except OSError as error:
-        why = error.strerror or "it cannot be opened"
-        raise ManifestError(f"{name}: {why}", do="check the path") from None
-
-
-def _fleet_file(manifest: Manifest, file: str) -> list[FleetRow] | None:
-    """Return the pools of the fleet file, which stands beside the manifest; None without one."""
-    name = manifest.spec.targets.file
-    if name is None:
-        return None
-    folder = Path() if file == STDIN else Path(file).parent
-    return read_fleet(_read(folder / name, name), name)
-
-
-async def _places(
-    look: Outlook, manifest: Manifest, listed: list[FleetRow] | None
-) -> tuple[Place, ...]:
-    """Return the projects that the targets can mean; all that IAM knows where nothing narrows."""
-    if listed is not None:
-        return places_of_rows(listed, region_in(look.settings, None))
-    include = manifest.spec.targets.include
-    regions = sorted({region for one in include for region in one.regions or ()})
-    projects = sorted({project for one in include for project in one.projects or ()})
-    if not include or any(one.regions is None for one in include):
-        regions = []
-    if not include or any(one.projects is None for one in include):
-        projects = []
-    if len(regions) <= 1:
-        return await places_in(look, projects, regions[0] if regions else None)
-    # Which of the projects is in which region only IAM can tell.
-    found = [place for region in regions for place in await places_in(look, (), region)]
-    return tuple(place for place in found if not projects or place.project_id in projects)
-
-
-def _tell_troubles(console: Console, sight: Sight) -> None:
-    for trouble in sight.fleet.troubles:
-        told = error_of(trouble.answer, trouble_words(trouble))
-        console.tell(f"error[{told.code}]: {told}" + (f" ({told.proof})" if told.proof else ""))
 
 
 def _print(console: Console, made: Plan, wanted: Wanted) -> None:

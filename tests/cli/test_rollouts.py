@@ -1,0 +1,223 @@
+"""`apply` and what steers a rollout: what a person does, sees, and a script can rely on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from jobs.rollouts.plan import read_plan
+from tests.cli.running import Cli
+from worker.simulator import Simulator, SimulatorOptions
+
+Start = Callable[..., Simulator]
+
+MANIFEST = """\
+apiVersion: plugwave/v1
+kind: Rollout
+metadata: {name: ndots, labels: {change: CHG-1}}
+spec:
+  plugin:
+    name: node-local-dns
+    version: "1.6.63"
+    inputs: {merge: {custom: {ndots: "5"}, dbPassword: planted-secret}}
+  targets: {ifAbsent: install}
+  waves:
+    - {name: canary, pick: {count: 1}, tolerate: 0}
+    - {name: rest, pick: {rest: true}}
+  stop: [{name: cap, failures: 2}]
+"""
+GATED = MANIFEST.replace("tolerate: 0}", "tolerate: 0, after: [{approval: {}}]}")
+FAST = {
+    "CLOUD__AUTH": "none",
+    "CLOUD__RATE": "2000",
+    "CLOUD__BURST": "16",
+    "CLOUD__POLL_FIRST": "100ms",
+    "CLOUD__POLL_MAX": "200ms",
+    "CLOUD__SETTLE": "1s",
+    "CLOUD__ABNORMAL_GRACE": "200ms",
+}
+
+
+@pytest.fixture
+def start(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start a fast simulated cloud in a thread of its own, and point the settings at it."""
+    del cli
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+
+        def started(**options: Any) -> Simulator:
+            chosen = {"projects": 2, "pools": 3, "installed": 0.5, "speed": 200, **options}
+            simulator = Simulator(SimulatorOptions(**chosen))
+            cloud = stack.enter_context(portal.wrap_async_context_manager(simulator))
+            monkeypatch.setenv("PLUGWAVE_CLOUD__ENDPOINT", cloud.url)
+            for key, value in FAST.items():
+                monkeypatch.setenv(f"PLUGWAVE_{key}", value)
+            return cloud
+
+        yield started
+
+
+def write(cli: Cli, text: str = MANIFEST) -> str:
+    """Write the manifest and return its name."""
+    (cli.folder / "r.yaml").write_text(text)
+    return "r.yaml"
+
+
+def sends(cloud: Simulator) -> list[str]:
+    """Return the pools that were written to, in order."""
+    entries = cloud.journal.entries()
+    return [str(one["pool_name"]) for one in entries if one["method"] in {"POST", "PATCH"}]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_apply_runs_the_rollout_to_its_verdict(cli: Cli, start: Start) -> None:
+    """Without a worker the command is one; it tells each change once and leaves with 0."""
+    cloud = start()
+
+    ran = cli("apply", write(cli), "--yes")
+
+    assert ran.code == 0, ran.err
+    assert ran.lines[0].startswith("Rollout ndots ended SUCCEEDED: 6 of 6 pools changed")
+    assert len(sends(cloud)) == len(set(sends(cloud))) == 6
+    assert "rollout started ro=ndots plan=" in ran.err
+    assert "wave 1/2 canary started pools=1" in ran.err
+    assert "wave 2/2 rest passed" in ran.err
+    assert ran.err.count("/6] ok") == 6
+    assert "planted-secret" not in ran.out + ran.err
+    again = cli("apply", "r.yaml", "--yes")
+    assert again.code == 0
+    assert again.lines == ["Nothing to do: none of 6 pools would be changed."]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_failed_canary_stops_it_with_5_and_says_by_which_rule(cli: Cli, start: Start) -> None:
+    """The exit code is the verdict; status, why and watch tell the same."""
+    cloud = start(bad_pools=1.0, fail_s=10.0)
+
+    ran = cli("apply", write(cli), "--yes")
+
+    assert ran.code == 5, ran.err
+    assert "canary tolerates 0: 1 of 1 ended jobs of wave canary failed" in ran.out
+    assert len(set(sends(cloud))) == 1
+    assert "[1/6] FAILED pool-" in ran.err
+    shown = cli("status")
+    assert "paused (by a rule)" in shown.out
+    assert "1/6" in shown.out
+    why = cli("why", "ndots")
+    assert why.lines[0] == "ndots is paused: 1 of 6 pools have ended."
+    assert "canary tolerates 0" in why.lines[1]
+    assert cli("watch", "ndots", "--timeout", "1s").code == 5
+    told = cli("abort", "ndots", "--reason", "wrong version")
+    assert told.lines == ["ndots: aborted; it is aborting now"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_orders_are_repeatable_and_approvals_let_it_go_on(cli: Cli, start: Start) -> None:
+    """The second of two equal orders says who was first, changes nothing and leaves with 0."""
+    cloud = start()
+    begun = cli("apply", write(cli, GATED), "--yes", "--detach", "-o", "name")
+    assert begun.lines == ["ndots"]
+    assert "No worker is alive" in begun.err
+
+    assert cli("pause", "ndots", "--reason", "lunch").lines == ["ndots: paused; it is paused now"]
+    second = cli("pause", "ndots")
+    assert second.code == 0
+    assert second.out.startswith("ndots: already paused by ")
+    assert cli("work", "--until-empty").code == 0
+    assert sends(cloud) == []
+    assert "lunch" in cli("why", "ndots").out
+
+    cli("resume", "ndots")
+    assert cli("work", "--until-empty").code == 0
+    assert len(sends(cloud)) == 1
+    why = cli("why", "ndots")
+    assert "wave canary waits for approval" in why.out
+    assert "plugwave approve ndots --wave 1" in why.out
+    waiting = cli("jobs", "list", "--state", "waiting", "-o", "name").lines[0]
+    assert "wave canary waits for approval" in cli("why", waiting).out
+    assert cli("watch", "ndots", "--timeout", "0s").code == 8
+
+    assert cli("approve", "ndots", "--plan", "ffffff").code == 7
+    assert cli("approve", "ndots").lines == ["wave canary of ndots: approved; it is waiting now"]
+    assert cli("approve", "ndots", "--wave", "canary").out.startswith(
+        "wave canary of ndots: already approved by "
+    )
+    assert cli("work", "--until-empty").code == 0
+    assert len(sends(cloud)) == 6
+    body = cli("status", "ndots", "-o", "json").document
+    assert (body["state"], body["waves"][0]["state"]) == ("succeeded", "passed")
+    assert cli("pause", "ndots").code != 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_stale_plan_is_refused_with_what_moved(cli: Cli, start: Start) -> None:
+    """A plan is of one fleet: when that has moved, nothing is started (PLAN-04, exit 7)."""
+    cloud = start()
+    write(cli)
+    assert cli("plan", "r.yaml", "--out", "p.json").code == 0
+    plan = read_plan((cli.folder / "p.json").read_bytes(), "p.json")
+    assert cli("apply", "p.json", "--yes", "--detach").code == 0
+    again = cli("apply", plan.digest[:12], "--yes", "--detach")
+    assert again.code == 0
+    assert "started before" in again.out
+    assert cli("work", "--until-empty").code == 0
+
+    stale = cli("apply", "p.json", "--yes")
+    assert stale.code == 7
+    assert "PLAN-04" in stale.err
+    assert f"{plan.acting[0].pool_name} is now 1.6.63" in stale.err
+    assert len(sends(cloud)) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_one_key_is_one_rollout(cli: Cli, start: Start) -> None:
+    """A cron job that runs twice starts one rollout; another manifest with the key is refused."""
+    start()
+    first = cli("apply", write(cli), "--yes", "--detach", "--idempotency-key", "week-47")
+    second = cli("apply", "r.yaml", "--yes", "--detach", "--idempotency-key", "week-47")
+    assert (first.code, second.code) == (0, 0)
+    assert len(cli("status", "-o", "name").lines) == 1
+
+    text = MANIFEST.replace("name: ndots,", "name: other,").replace("failures: 2", "failures: 1")
+    assert cli("apply", write(cli, text), "--yes", "--idempotency-key", "week-47").code == 7
+
+
+@pytest.mark.slow
+def test_nothing_starts_of_what_nobody_would_do(cli: Cli, start: Start) -> None:
+    """A manifest that relies on a term this version does not honour is refused, by field."""
+    cloud = start()
+    text = MANIFEST.replace(
+        "  stop:", "  job: {verify: {settle: 5m}, apply: {attempts: 2}}\n  stop:"
+    )
+
+    ran = cli("apply", write(cli, text), "--yes")
+
+    assert ran.code == 2
+    assert "spec.job.verify.settle" in ran.err
+    assert "spec.job.apply.attempts" in ran.err
+    assert sends(cloud) == []
+
+
+def test_without_a_terminal_nobody_is_asked(cli: Cli, start: Start) -> None:
+    """In CI the command says that it needs --yes instead of waiting for an answer."""
+    start()
+
+    ran = cli("apply", write(cli))
+
+    assert ran.code == 2
+    assert "--yes" in ran.err
+
+
+def test_an_unknown_rollout_is_told(cli: Cli, start: Start) -> None:
+    """Exit 6, as for every name that there is not."""
+    start()
+    cli("store", "migrate")
+    for command in ("status", "watch", "pause", "resume", "abort", "approve"):
+        assert cli(command, "nowhere").code == 6, command

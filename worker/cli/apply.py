@@ -1,0 +1,240 @@
+"""`plugwave apply`: start the rollout of a plan, and follow it to its verdict."""
+
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import click
+
+from config.loading import Loaded
+from config.settings import Settings
+from jobs.clock import SystemClock, iso
+from jobs.errors import PlugwaveError, StalePlanError, UsageError
+from jobs.rollout_states import LIVE_ROLLOUTS
+from jobs.rollouts.course import manifest_of
+from jobs.rollouts.moved import moved
+from jobs.rollouts.plan import SHORT_DIGEST, Plan, kept_plan, read_plan
+from jobs.store.protocol import Store
+from jobs.store.rollouts import RolloutRow
+from jobs.store.steering import SHORTEST_DIGEST
+from worker.app import Work
+from worker.applying import Begun, Submission, begin, insist_served
+from worker.cli.choices import Choices
+from worker.cli.console import Console
+from worker.cli.fleet import Outlook, outlook
+from worker.cli.following import Followed, Follower, rollout_fields, tell_recap
+from worker.cli.lazy import PlugwaveCommand
+from worker.cli.plan import changes_of
+from worker.cli.plan_views import plan_lines
+from worker.cli.planning import STDIN, content, manifest_in, plan_now
+from worker.cli.printing import document
+from worker.cli.rollouts import my_word
+from worker.cli.session import configure_logs, loaded_settings, quiet_logs, run_async
+from worker.cli.terminal import is_terminal
+from worker.cli.work import Shift
+from worker.stores import opened_store
+
+HEX: Final = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for."""
+
+    what: str
+    changes: dict[str, str]
+    yes: bool
+    detach: bool
+    key: str | None
+    reason: str | None
+
+
+@click.command(cls=PlugwaveCommand)
+@click.argument("what", metavar="PLAN|FILE")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="K=V",
+    callback=changes_of,
+    help="Another value for a field of the manifest; repeatable.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--detach", is_flag=True, help="Start it and leave; workers run it.")
+@click.option("--idempotency-key", "key", help="The same key gives the same rollout.")
+@click.option("--reason", help="Why; kept in the rollout's record.")
+@click.pass_obj
+def apply(choices: Choices, /, **asked: Any) -> int:  # noqa: ANN401 - click's values
+    """Start a rollout, and follow it to its verdict, which is the exit code.
+
+    FILE is a manifest, which is planned now, or a plan that `plugwave plan --out` wrote; PLAN is
+    the digest of one. A plan is refused when the fleet has moved since. When no worker is alive,
+    this process is one. Ctrl-C ends the following; the rollout goes on when workers do.
+    """
+    return run_async(_apply, choices, Asked(**asked), fast=True)
+
+
+async def _apply(choices: Choices, asked: Asked) -> int:
+    console = Console(choices)
+    loaded = loaded_settings(choices)
+    async with outlook(choices) as look:
+        plan, again = await _planned(console, look, asked)
+        if again is None and not plan.acting:
+            _tell_nothing(console, plan)
+            return 0
+        insist_served(plan)
+        if again is None:
+            _confirm(console, plan, asked)
+        now_us = await look.store.now_us()
+        submission = Submission(
+            plan=plan,
+            word=my_word(asked.reason),
+            key=asked.key,
+            profile=look.settings.cloud.profile,
+        )
+        begun = await begin(look.store.rollouts, submission, now_us)
+        alive = await _someone_works(look.store)
+    if asked.detach:
+        _tell_begun(console, begun, alive=alive)
+        return 0
+    if begun.again:
+        console.say(f"{begun.row.name} was started before, {iso(begun.row.created_us)}")
+    return await _followed(console, loaded, begun.row, alive=alive)
+
+
+async def _planned(console: Console, look: Outlook, asked: Asked) -> tuple[Plan, RolloutRow | None]:
+    """Return the plan, made now or still true, and its rollout if that is under way.
+
+    Raises:
+        StalePlanError: If the fleet has moved since the plan was made.
+    """
+    plan = await _given(look.store, asked)
+    if plan is None:
+        made, _ = await plan_now(look, manifest_in(asked.what, asked.changes), asked.what, console)
+        return made, None
+    if asked.changes:
+        raise UsageError("--set changes a manifest, not a plan", do="plan the manifest anew")
+    live = await look.store.rollouts.rollout(plan.name)
+    if live is not None and live.plan == plan.digest and live.state in LIVE_ROLLOUTS:
+        return plan, live
+    made, _ = await plan_now(look, manifest_of(plan), asked.what, console)
+    if made.digest != plan.digest:
+        found = moved(plan, made)
+        raise StalePlanError(
+            f"the fleet changed since plan {plan.digest[:SHORT_DIGEST]} was made ({plan.made_at})",
+            why="; ".join(found),
+            moved=found,
+        )
+    return plan, None
+
+
+async def _given(store: Store, asked: Asked) -> Plan | None:
+    """Return the plan that was named by its file or digest; None for a manifest."""
+    what = asked.what
+    if what != STDIN and (path := Path(what)).exists():
+        data = content(path, what)
+        is_plan = data.lstrip()[:1] == b"{" and b'"kind":"Plan"' in data
+        return read_plan(data, what) if is_plan else None
+    if len(what) >= SHORTEST_DIGEST and set(what) <= HEX:
+        kept = await store.rollouts.plan(what)
+        if kept is not None:
+            return kept_plan(kept.body, kept.digest, iso(kept.made_us) or "")
+    return None
+
+
+def _tell_nothing(console: Console, plan: Plan) -> None:
+    text = f"Nothing to do: none of {plan.included} pools would be changed."
+    if console.structured:
+        document(console, {"kind": "nothing", "plan": plan.digest, "text": text})
+    else:
+        console.out(text)
+
+
+def _confirm(console: Console, plan: Plan, asked: Asked) -> None:
+    """Show the plan and ask, unless that was answered on the command line.
+
+    Raises:
+        UsageError: If nobody can be asked.
+    """
+    if asked.yes:
+        return
+    if not is_terminal(sys.stdin) or console.structured:
+        raise UsageError("nobody can be asked here", do="look at the plan, then give --yes")
+    for line in plan_lines(plan, console.symbols):
+        console.tell(line)
+    click.confirm(f"Change {len(plan.acting)} pools?", abort=True, err=True)
+
+
+async def _someone_works(store: Store) -> bool:
+    now_us = await store.now_us()
+    return any(one.alive and one.lease_until_us > now_us for one in await store.workers())
+
+
+def _tell_begun(console: Console, begun: Begun, *, alive: bool) -> None:
+    row = begun.row
+    if console.structured:
+        document(console, {**rollout_fields(row), "again": begun.again})
+    elif console.choices.output == "name":
+        console.out(row.name)
+    else:
+        word = "was started before" if begun.again else "started"
+        console.out(f"{row.name} {word}; follow it: plugwave watch {row.name}")
+    if not alive:
+        console.say("No worker is alive, so nothing happens yet: plugwave work")
+
+
+async def _followed(console: Console, loaded: Loaded, row: RolloutRow, *, alive: bool) -> int:
+    """Follow the rollout, working on it where nobody else does."""
+    configure_logs(console.choices, loaded, logs=quiet_logs(loaded))
+    settings = loaded.settings
+    if alive:
+        followed, now_us = await _follow(console, settings, row)
+    else:
+        console.say("No worker is alive; this process works on it.")
+        found = await _worked(console, settings, row)
+        if isinstance(found, int):
+            return found
+        followed, now_us = found
+    tell_recap(console, followed, now_us)
+    return followed.code
+
+
+async def _follow(console: Console, settings: Settings, row: RolloutRow) -> tuple[Followed, int]:
+    async with opened_store(settings.store, read_only=_may_only_read(settings)) as store:
+        followed = await Follower(console, store, SystemClock(), row).follow()
+        return followed, await store.now_us()
+
+
+def _may_only_read(settings: Settings) -> bool:
+    return settings.store.sqlite_path is not None
+
+
+async def _worked(
+    console: Console, settings: Settings, row: RolloutRow
+) -> tuple[Followed, int] | int:
+    """Be the worker until there is a verdict; return the exit code when it was left before."""
+    work = Work(settings, slots=None, until_empty=False)
+    shift = Shift(console, work, SystemClock())
+    found: list[tuple[Followed, int]] = []
+
+    async def follow() -> None:
+        found.append(await _follow(console, settings, row))
+        work.stop()
+
+    ended = await _beside(follow, shift, settings)
+    if ended[1] is not None:
+        raise ended[1]
+    return found[0] if found else ended[0]
+
+
+async def _beside(
+    follow: Callable[[], Coroutine[Any, Any, None]], shift: Shift, settings: Settings
+) -> tuple[int, PlugwaveError | None]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(follow, name="follow")
+        ended = await shift.run(settings.store)
+        tasks.cancel_scope.cancel()
+    return ended.exit_code, ended.error

@@ -1,0 +1,103 @@
+"""Make a plan from what a person named: read the manifest, observe the fleet, resolve it.
+
+Shared by what shows a plan and what applies one, so that both see the same.
+"""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from config.masking import masked_inputs
+from jobs.clock import SystemClock
+from jobs.errors import ManifestError
+from jobs.rollouts.fleetfile import FleetRow, read_fleet
+from jobs.rollouts.manifest import Manifest
+from jobs.rollouts.plan import Plan
+from jobs.rollouts.planning import Terms, make_plan
+from jobs.rollouts.reading import read_manifest
+from jobs.rollouts.yamltext import MAX_BYTES
+from worker.cli.console import Console
+from worker.cli.fleet import Outlook, error_of, insist, places_in, region_in, trouble_words
+from worker.discovery import Place
+from worker.observing import Sight, observe, places_of_rows
+
+STDIN: Final = "-"
+MOST_BYTES: Final = 64 * MAX_BYTES
+
+
+async def plan_now(
+    look: Outlook, manifest: Manifest, file: str, console: Console
+) -> tuple[Plan, Sight]:
+    """Return the plan of *manifest* for the fleet as it is now, and what was seen of that.
+
+    Args:
+        look: The cloud to be asked.
+        manifest: What is wanted.
+        file: Where the manifest stands: its fleet file is beside it.
+        console: Hears what could not be read.
+    """
+    listed = _fleet_file(manifest, file)
+    places = await _places(look, manifest, listed)
+    if console.live:
+        console.say(f"Reading the fleet, at most {look.settings.cloud.rate:g} requests a second")
+    sight = await observe(look.cloud, manifest, places, listed)
+    insist(sight.fleet)
+    terms = Terms(now_us=SystemClock().now_us(), mask=masked_inputs, rate=look.settings.cloud.rate)
+    made = make_plan(manifest, sight.pools, terms)
+    _tell_troubles(console, sight)
+    return made, sight
+
+
+def manifest_in(file: str, changes: dict[str, str]) -> Manifest:
+    """Return the manifest of a file, ``-`` for standard input, with values laid over it."""
+    data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == STDIN else content(Path(file), file)
+    return read_manifest(data, "<stdin>" if file == STDIN else file, changes)
+
+
+def content(path: Path, name: str) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        ManifestError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES)
+    except OSError as error:
+        why = error.strerror or "it cannot be opened"
+        raise ManifestError(f"{name}: {why}", do="check the path") from None
+
+
+def _fleet_file(manifest: Manifest, file: str) -> list[FleetRow] | None:
+    """Return the pools of the fleet file, which stands beside the manifest; None without one."""
+    name = manifest.spec.targets.file
+    if name is None:
+        return None
+    folder = Path() if file == STDIN else Path(file).parent
+    return read_fleet(content(folder / name, name), name)
+
+
+async def _places(
+    look: Outlook, manifest: Manifest, listed: list[FleetRow] | None
+) -> tuple[Place, ...]:
+    """Return the projects that the targets can mean; all that IAM knows where nothing narrows."""
+    if listed is not None:
+        return places_of_rows(listed, region_in(look.settings, None))
+    include = manifest.spec.targets.include
+    regions = sorted({region for one in include for region in one.regions or ()})
+    projects = sorted({project for one in include for project in one.projects or ()})
+    if not include or any(one.regions is None for one in include):
+        regions = []
+    if not include or any(one.projects is None for one in include):
+        projects = []
+    if len(regions) <= 1:
+        return await places_in(look, projects, regions[0] if regions else None)
+    # Which of the projects is in which region only IAM can tell.
+    found = [place for region in regions for place in await places_in(look, (), region)]
+    return tuple(place for place in found if not projects or place.project_id in projects)
+
+
+def _tell_troubles(console: Console, sight: Sight) -> None:
+    for trouble in sight.fleet.troubles:
+        told = error_of(trouble.answer, trouble_words(trouble))
+        console.tell(f"error[{told.code}]: {told}" + (f" ({told.proof})" if told.proof else ""))
