@@ -11,7 +11,7 @@ from typing import Any, Final
 from config.masking import clean_text, mask_text
 from jobs.clock import MICROSECONDS, Clock, iso
 from jobs.durations import format_duration
-from jobs.model import Job, job_name, rollout_name
+from jobs.model import Job, JobId, job_name, rollout_name
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.rollouts.course import Course
 from jobs.rollouts.verdicts import done_of, stopped_by, verdict_of
@@ -69,6 +69,7 @@ class Follower:
         self._row = row
         self._course: Course | None = None
         self._told = 0
+        self._ended = 0
         self._cursor = EventCursor()
         self._tell_at = clock.monotonic() + TELL_EVERY_S
 
@@ -144,12 +145,13 @@ class Follower:
             if len(events) < EVENTS_AT_ONCE:
                 return
 
-    async def _tell_job(self, number: Any, at_us: int) -> None:  # noqa: ANN401 - a JobId
+    async def _tell_job(self, number: JobId, at_us: int) -> None:
         job = await self._store.job(number)
         if job is None or job.rollout != self._row.id or job.state not in FINAL_STATES:
             return
-        ended, size, _ = done_of(self._row)
-        self._say(at_us, f"[{min(ended, size):>{len(str(size))}}/{size}] {_job_words(job)}")
+        self._ended += 1
+        size = done_of(self._row)[1]
+        self._say(at_us, f"[{min(self._ended, size):>{len(str(size))}}/{size}] {_job_words(job)}")
 
     def _tell_progress(self) -> None:
         if self._clock.monotonic() < self._tell_at:
