@@ -223,15 +223,6 @@ class Work:
             name=self.name, host=socket.gethostname(), pid=os.getpid(), profiles=profiles
         )
         credentials = {profile: account.credential for profile, account in served.items()}
-        limits = RunnerLimits(
-            slots=self._slots,
-            lease_s=settings.worker.lease,
-            deadline_s=settings.jobs.deadline,
-            drain_s=settings.worker.drain,
-            # Others may still have a request on the wire until its time-out.
-            rescue_grace_s=settings.cloud.request_timeout,
-            until_empty=self._until_empty,
-        )
         kept = settings.store
         folder = report_folder(kept.sqlite_path, kept.url.get_secret_value())
         reporter = Reporter(store, folder)
@@ -247,7 +238,7 @@ class Work:
             self._executor,
             lease,
             reporter,
-            limits,
+            self._limits(),
             clock=self._clock,
             info=info,
             prospects=Prospects(
@@ -261,6 +252,18 @@ class Work:
             close_turns=close,
             rate=switchboard.rate,
             duties=(upkeep.run, conductor.run),
+        )
+
+    def _limits(self) -> RunnerLimits:
+        settings = self._settings
+        return RunnerLimits(
+            slots=self._slots,
+            lease_s=settings.worker.lease,
+            deadline_s=settings.jobs.deadline,
+            drain_s=settings.worker.drain,
+            # Others may still have a request on the wire until its time-out.
+            rescue_grace_s=settings.cloud.request_timeout,
+            until_empty=self._until_empty,
         )
 
     async def _look_at_store(self, store: Store) -> None:

@@ -8,7 +8,7 @@ else than the program does.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from jobs.causes import CAUSES
 from jobs.model import InputsBase
 from jobs.outcomes import ROWS
 from jobs.report.results import RESULT_KEYS
+from jobs.rollout_states import ROLLOUT_TRANSITIONS, WAVE_TRANSITIONS
 from jobs.rollouts.fields import duration_text, percent_text
 from jobs.rollouts.manifest import Manifest
 from jobs.states import TRANSITIONS, JobState
@@ -56,7 +57,7 @@ def decision_table() -> str:
     )
 
 
-def state_table() -> str:
+def state_table(table: Mapping[Any, Mapping[Any, Any]] = TRANSITIONS) -> str:
     """Every state with the moves that lead out of it."""
     return _table(
         ("State", "Leaves it", "To"),
@@ -66,7 +67,7 @@ def state_table() -> str:
                 ", ".join(f"`{event}`" for event in moves) or "never",
                 ", ".join(dict.fromkeys(f"`{to}`" for to in moves.values())) or "final",
             )
-            for state, moves in TRANSITIONS.items()
+            for state, moves in table.items()
         ),
     )
 
@@ -240,6 +241,8 @@ PARTS: Final = MappingProxyType[str, Callable[[], str]](
         "decision-table": decision_table,
         "states": state_table,
         "final-states": final_states,
+        "rollout-states": lambda: state_table(ROLLOUT_TRANSITIONS),
+        "wave-states": lambda: state_table(WAVE_TRANSITIONS),
         "causes": cause_table,
         "errors-en": lambda: error_tables(Language.EN),
         "errors-zh": lambda: error_tables(Language.ZH),
