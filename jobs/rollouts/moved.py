@@ -8,7 +8,8 @@ from jobs.rollouts.plan import Plan, PlanRow
 NAMED: Final = 10
 """Pools that are named; further ones are counted."""
 
-_TOLD: Final = ("action", "version_to", "before_sha256", "after_sha256", "wave", "place", "why")
+_TOLD: Final = ("action", "version_to", "before_sha256", "after_sha256", "why")
+"""What tells two rows apart; the places of all shift when one pool comes or goes."""
 
 
 def moved(old: Plan, new: Plan) -> list[str]:
@@ -17,7 +18,7 @@ def moved(old: Plan, new: Plan) -> list[str]:
     if not found and old.down != new.down:
         found.append(f"{new.down} pools are not Running; {old.down} were")
     if not found:
-        found.append("the plan is another one, although each pool is as it was")
+        found.append("labels or names have changed, so the waves are others")
     more = len(found) - NAMED
     return [*found[:NAMED], *([f"and {more} more"] if more > 0 else [])]
 
