@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -49,7 +49,7 @@ from jobs.store.protocol import JobFilter, Store
 from jobs.store.rollouts import Advance, Order, OrderKind, PlannedJob, WaveMove
 from tests.builders import a_request
 from tests.contract.conftest import ENGINES, Opener
-from tests.contract.rollout_steps import ANA, PLAN, new
+from tests.contract.rollout_steps import ANA, PLAN, moves, new
 from tests.contract.steps import ONE, claim, move
 from tests.fakes import FakeClock
 
@@ -201,13 +201,15 @@ class RolloutMachine(RuleBasedStateMachine):
 
     def _draw(self, rollout: RolloutId, data: st.DataObject) -> Advance:
         known = self.rollouts[rollout]
-        waves, events = [], []
+        waves: list[WaveMove] = []
+        events: list[tuple[RolloutEvent, Mapping[str, Any]]] = []
         n = data.draw(st.integers(0, len(SIZES) - 1))
-        if WAVE_TRANSITIONS[known.waves[n]] and data.draw(st.booleans()):
-            event = data.draw(st.sampled_from(sorted(WAVE_TRANSITIONS[known.waves[n]])))
+        steps = WAVE_TRANSITIONS[known.waves[n]]
+        if data.draw(st.booleans()) and steps:
+            event = data.draw(st.sampled_from(sorted(steps)))
             waves.append(WaveMove(wave=n, event=event))
         possible = sorted(ROLLOUT_TRANSITIONS[known.state])
-        if possible and data.draw(st.booleans()):
+        if data.draw(st.booleans()) and possible:
             usual = {RolloutEvent.APPLIED, RolloutEvent.OPENED} & set(possible)
             event2 = data.draw(st.sampled_from(sorted(usual) * 3 + possible))
             events.append((event2, {}))
@@ -287,14 +289,14 @@ class RolloutMachine(RuleBasedStateMachine):
             return
         if known.waves[n] is not WaveState.PENDING:
             return
-        moves = [(RolloutEvent.OPENED, {})]
+        events = [RolloutEvent.OPENED]
         if known.state is RolloutState.PLANNED:
-            moves.insert(0, (RolloutEvent.APPLIED, {}))
+            events.insert(0, RolloutEvent.APPLIED)
         steps = [
             WaveMove(wave=n, event=WaveEvent.REACHED),
             WaveMove(wave=n, event=WaveEvent.OPENED),
         ]
-        change = Advance(rollout=rollout, rev=known.rev, waves=steps, moves=moves)
+        change = Advance(rollout=rollout, rev=known.rev, waves=steps, moves=moves(*events))
         self.do(self._advance(change))
         self._apply(rollout, change)
 

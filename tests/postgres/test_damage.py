@@ -6,11 +6,20 @@ from typing import Any
 import anyio
 import pytest
 
-from jobs.errors import BadRequestError, IllegalTransitionError, LeaseLostError, StoreError
+from jobs.errors import (
+    BadRequestError,
+    IllegalTransitionError,
+    LeaseLostError,
+    RolloutHeldError,
+    StoreError,
+)
 from jobs.model import JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.postgres import PostgresStore
+from jobs.store.rollouts import OrderKind
 from tests.builders import a_request, digest
+from tests.contract import damages
+from tests.contract.rollout_steps import in_hand, order, running
 from tests.contract.steps import (
     SENT,
     accept,
@@ -159,6 +168,37 @@ async def test_what_postgresql_cannot_hold_is_refused(
 
     assert await store.open_jobs() == 0
     await all_is_well(store)
+
+
+@pytest.mark.parametrize(
+    ("name", "sql"),
+    [*damages.DAMAGES, ("places", "UPDATE plugwave.jobs SET rank = 0")],
+)
+async def test_the_check_recounts_rollouts(
+    store: PostgresStore, worker: WorkerId, dsn: str, name: str, sql: str
+) -> None:
+    """A tally that is not what its jobs say is found, and so is a job in no line."""
+    await damages.a_rollout(store, worker)
+    healthy = [one for one in await store.check() if not one.ok]
+    await run(dsn, sql.format(s="plugwave.", waves="plugwave.tallies", no="false"))
+
+    assert healthy == []
+    assert name in {one.name for one in await store.check() if not one.ok}
+
+
+async def test_the_lock_of_a_rollout_is_found_by_jobs_nobody_remembers(
+    store: PostgresStore, worker: WorkerId
+) -> None:
+    """A process that has forgotten a job looks up whose it is before it lets it send."""
+    rollout = await running(store, 1)
+    [lease] = await in_hand(store, worker, rollout)
+    store._transactions._memory.held.clear()
+    await order(store, rollout, OrderKind.PAUSE)
+
+    with pytest.raises(RolloutHeldError):
+        await move(store, lease, JobEvent.INTENDED)
+    await order(store, rollout, OrderKind.RESUME)
+    assert (await move(store, lease, JobEvent.INTENDED)).state is JobState.SENDING
 
 
 async def test_what_a_process_remembers_is_never_trusted(

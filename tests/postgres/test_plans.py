@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from jobs.store.postgres import PostgresStore, claiming, intake, pools, reading, recording
+from jobs.store.postgres import (
+    PostgresStore,
+    advancing,
+    claiming,
+    intake,
+    pools,
+    reading,
+    recording,
+    rollout_reading,
+    rollout_writing,
+)
 from tests.builders import PROJECT, a_request
 from tests.contract.steps import a_worker, accept, claim
 from tests.postgres.steps import admin
@@ -22,6 +32,12 @@ STATEMENTS = [
     (claiming._JOBS, "jobs_pkey", ([1],)),
     (claiming._TAKE, "jobs_pkey", (1, [1], [3], [1], [1], [1])),
     (recording.MOVE, "jobs_pkey", (*([1] for _ in range(10)), ["{}"])),
+    (rollout_reading.IN_LINE, "jobs_in_line", (1, 0, 9, 10)),
+    (rollout_reading.IN_FLIGHT, "jobs_admitted", (1, 0, 9, 10)),
+    (advancing.IN_LINE, "jobs_in_line", (1, 10)),
+    (advancing.ADMITTED_IDLE, "jobs_admitted", (1, 10)),
+    (rollout_writing.TAKEN, "jobs_of_rollout", (1, 0, 0, 9)),
+    (advancing.WAITING_ONES, "jobs_pkey", ([1], 1, 10)),
     (intake.EQUAL_OPEN_JOBS, "jobs_open", ([1], [1], [b"x"])),
 ]
 

@@ -17,9 +17,20 @@ from jobs.errors import (
 from jobs.model import WorkerId
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.schema import json_text
-from jobs.store.sqlite import SqliteStore, claiming, intake, pools, reading, workers
+from jobs.store.sqlite import (
+    SqliteStore,
+    advancing,
+    claiming,
+    intake,
+    pools,
+    reading,
+    rollout_reading,
+    rollout_writing,
+    workers,
+)
 from jobs.store.sqlite.liveness import lock_folder
 from tests.builders import a_request
+from tests.contract import damages
 from tests.contract.steps import (
     LEASE_S,
     PATHS,
@@ -51,6 +62,11 @@ from tests.unit.sqlite.steps import damage, run, writing
         (reading.NEXT_DUE, "jobs_due"),
         (intake._EQUAL_OPEN_JOB, "jobs_open"),
         (reading._POOL_JOBS, "jobs_open"),
+        (rollout_reading.IN_LINE, "jobs_in_line"),
+        (rollout_reading.IN_FLIGHT, "jobs_admitted"),
+        (advancing.IN_LINE, "jobs_in_line"),
+        (advancing.ADMITTED_IDLE, "jobs_admitted"),
+        (rollout_writing.TAKEN, "jobs_of_rollout"),
     ],
 )
 async def test_the_hot_questions_use_their_index(store: SqliteStore, sql: str, index: str) -> None:
@@ -240,6 +256,28 @@ async def test_the_check_finds_damage(store: SqliteStore, name: str, sql: str) -
 
     assert healthy == set()
     assert name in wrong
+
+
+@pytest.mark.parametrize(("name", "sql"), damages.DAMAGES)
+async def test_the_check_recounts_rollouts(store: SqliteStore, name: str, sql: str) -> None:
+    """A tally that is not what its jobs say is found, and so is a job in no line."""
+    await damages.a_rollout(store, await a_worker(store))
+    healthy = {finding.name for finding in await store.check() if not finding.ok}
+    writing(store).pragma("foreign_keys", 0)
+    await damage(store, sql.format(s="", waves="waves", no=0))
+
+    wrong = {finding.name for finding in await store.check() if not finding.ok}
+
+    assert healthy == set()
+    assert name in wrong
+
+
+async def test_a_place_of_a_rollout_has_one_job(store: SqliteStore) -> None:
+    """Even a bug of ours cannot put two jobs at one place."""
+    await damages.a_rollout(store, await a_worker(store))
+
+    with pytest.raises(StoreError):
+        await damage(store, "UPDATE jobs SET rank = 0")
 
 
 async def test_the_file_itself_keeps_the_one_writer_rule(store: SqliteStore) -> None:
