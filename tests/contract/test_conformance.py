@@ -3,7 +3,7 @@
 The list is that of the store notes, section 11.  `POINTS` maps each of its points to the tests;
 `test_the_list_is_whole_and_names_tests_that_exist` compares it with the files.  A test in
 `tests/contract` runs on both engines; where an engine needs its own way (its connections, its
-hints), each has a test in its own folder.  Two points are not built yet, and say so.
+hints), each has a test in its own folder.  A point that is not built yet says so.
 """
 
 import ast
@@ -142,12 +142,13 @@ POINTS: Final[Mapping[int, tuple[str, tuple[str, ...]]]] = {
         ),
     ),
     14: (
-        "key replay, key conflict, key in flight; a key that expired comes with retention",
+        "key replay, key conflict, key in flight, key expired",
         (
             "contract/test_intake.py::test_the_same_key_and_content_is_the_same_job",
             "contract/test_intake.py::test_the_same_key_with_other_content_is_refused",
             "contract/test_intake.py::test_many_calls_with_one_key_make_one_job",
             "contract/test_intake.py::test_a_key_is_remembered_after_its_job_ended",
+            "contract/test_retention.py::test_a_key_is_known_longer_than_its_job",
         ),
     ),
     15: (
@@ -176,6 +177,7 @@ POINTS: Final[Mapping[int, tuple[str, tuple[str, ...]]]] = {
         "a reader of events misses nothing under concurrent commits",
         (
             f"{HERE}::test_events_under_concurrent_commits",
+            "contract/test_events.py::test_a_reader_misses_nothing_while_others_write",
             "postgres/test_hearing.py::test_a_reader_of_all_events_misses_none",
             "postgres/test_hearing.py::test_a_reader_sees_every_event_of_a_busy_store_once",
             "postgres/test_hearing.py::test_a_reader_of_results_misses_none",
@@ -188,13 +190,19 @@ POINTS: Final[Mapping[int, tuple[str, tuple[str, ...]]]] = {
             "contract/test_rescue.py::test_a_lease_is_good_until_the_grace_is_over",
         ),
     ),
-    20: ("upgrade of a schema with 1 M rows", ()),
+    20: (
+        "upgrade of a schema with 1 M rows",
+        (
+            "postgres/test_million.py::test_a_million_jobs_are_brought_up_to_date_on_postgresql",
+            "postgres/test_million.py::test_a_million_jobs_are_brought_up_to_date_on_sqlite",
+            "acceptance/test_upgrade.py::test_workers_go_on_while_the_schema_is_brought_in",
+        ),
+    ),
 }
 """Each point of the list with the tests that stand for it, as FILE::TEST below tests/."""
 
 NOT_BUILT: Final[Mapping[int, str]] = {
     9: "schedules do not exist yet; their issue brings the tests",
-    20: "small stores are upgraded in tests; retention brings the one with a million rows",
 }
 """Points without a test, and why."""
 
