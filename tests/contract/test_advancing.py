@@ -17,7 +17,7 @@ from jobs.model import JobId, RolloutId, WorkerId
 from jobs.rollout_states import RolloutEvent, RolloutState, WaveEvent, WaveState
 from jobs.states import FINAL_STATES, JobEvent, JobState, WaitReason
 from jobs.store.protocol import Store
-from jobs.store.rollouts import Advance, Order, Tally, WaveMove
+from jobs.store.rollouts import Advance, Order, PlannedJob, Tally, WaveMove
 from jobs.store.rollouts import OrderKind as Kind
 from tests.builders import NOON_US, a_request
 from tests.contract.rollout_steps import (
@@ -520,6 +520,43 @@ async def test_an_abort_cancels_what_has_not_begun(store: Store, worker: WorkerI
     assert await store.rollouts.live_revisions() == {}
     [*_, event] = await store.history(waiting[0])
     assert event.data["by"] == f"ro-{rollout}"
+    await all_is_well(store)
+
+
+async def test_results_keep_their_numbers_while_jobs_end_everywhere(
+    store: Store, worker: WorkerId
+) -> None:
+    """A worker that ends jobs while it cancels others gives no number twice, and skips none."""
+    await store.rollouts.keep_plan(PLAN)
+    rollout = (await store.rollouts.start_rollout(new(60))).rollout
+    jobs = [
+        PlannedJob(wave=0, rank=n, request=a_request(f"pool-{n}", f"project-{n}"))
+        for n in range(60)
+    ]
+    await store.rollouts.plan_jobs(rollout, jobs)
+    await advance(
+        store,
+        rollout,
+        moves=moves(RolloutEvent.APPLIED),
+        waves=wave_moves(0, WaveEvent.REACHED, WaveEvent.OPENED),
+    )
+    leases = await in_hand(store, worker, rollout, 20)
+    await order(store, rollout, Kind.ABORT)
+
+    async def cancel() -> None:
+        for _ in range(4):
+            await advance(store, rollout, cancel=10, worker=worker)
+
+    async with anyio.create_task_group() as everybody:
+        everybody.start_soon(cancel)
+        for lease in leases:
+            everybody.start_soon(end, store, lease, JobEvent.CANCELLED)
+
+    numbers: list[int] = []
+    while results := await store.results_after(worker, len(numbers)):
+        numbers += [result.seq for result in results]
+    assert numbers == list(range(1, 61))
+    assert (await tally(store, rollout)).cancelled == 60
     await all_is_well(store)
 
 

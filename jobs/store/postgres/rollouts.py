@@ -1,6 +1,6 @@
 """Plans and rollouts as the house sees them: each method is one transaction or one question."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar, final
 
@@ -9,6 +9,7 @@ from jobs.model import JobId, RolloutId
 from jobs.store.postgres import advancing, rollout_reading, rollout_writing
 from jobs.store.postgres.intake import NOT_STORABLE
 from jobs.store.postgres.questions import Question
+from jobs.store.postgres.serving import Results
 from jobs.store.postgres.transactions import Work
 from jobs.store.postgres.troubles import RefusedValuesError
 from jobs.store.rollouts import (
@@ -44,11 +45,21 @@ class Read(Protocol):
         ...
 
 
+class InTime(Protocol):
+    """Makes a call so that closing waits for it."""
+
+    def __call__(self, call: Callable[[], Awaitable[T]], /) -> Awaitable[T]:
+        """Make the call, unless the store is closed."""
+        ...
+
+
 @final
 class PostgresRollouts:
     """A `jobs.store.rollouts.RolloutStore` in the database of its store."""
 
-    def __init__(self, write: Write, read: Read) -> None:
+    def __init__(self, write: Write, read: Read, results: Results, in_time: InTime) -> None:
+        self._results = results
+        self._in_time = in_time
         self._write = write
         self._read = read
 
@@ -74,7 +85,7 @@ class PostgresRollouts:
 
     async def advance(self, change: Advance) -> RolloutRow:
         """See `RolloutStore.advance`."""
-        return await self._write(partial(advancing.advance, change=change))
+        return await self._in_time(partial(self._results.advance, change))
 
     async def order(self, order: Order) -> Ordered:
         """See `RolloutStore.order`."""

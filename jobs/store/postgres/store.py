@@ -42,8 +42,9 @@ from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.judging import Judge
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
-from jobs.store.postgres.recording import Call, Note, record
+from jobs.store.postgres.recording import Note
 from jobs.store.postgres.rollouts import PostgresRollouts
+from jobs.store.postgres.serving import Results
 from jobs.store.postgres.transaction import NOW, Memory, Transaction
 from jobs.store.postgres.transactions import Transactions
 from jobs.store.postgres.troubles import TROUBLES, RefusedValuesError, store_error
@@ -82,12 +83,12 @@ class PostgresStore:
         self._transactions = Transactions(connections, memory, hints, fixed)
         self._questions = Questions(connections)
         self._presence = Presence(connections, hints, connections.clock)
-        self._records: Grouped[Call, Job] = Grouped(self._transactions.in_groups(record))
+        self._results = Results(self._transactions)
         self._intake: Grouped[intake.Batch, Sequence[Enqueued]] = Grouped(
             self._transactions.in_groups(intake.enqueue), most=intake.MOST_REQUESTS
         )
         self._judge = Judge(self._presence, connections.patience, connections.clock)
-        self.rollouts = PostgresRollouts(self._write, self._read)
+        self.rollouts = PostgresRollouts(self._write, self._read, self._results, self._in_time)
         self._calls = 0
         self._idle = anyio.Event()
         self._closed = False
@@ -214,7 +215,7 @@ class PostgresStore:
         """See `WorkStore.record`."""
         self._enter()  # spelled out: nothing is called more often
         try:
-            job = await self._records.run(change)
+            job = await self._results.record(change)
             seq = self._memory.numbers.pop(job.id, None)
             if seq is not None:
                 self._recent.ended(change.lease.worker, seq, job)
@@ -225,7 +226,7 @@ class PostgresStore:
     async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
         """See `WorkStore.note`."""
         call = Note(lease=lease, progress=progress, data=data)
-        await self._in_time(partial(self._records.run, call))
+        await self._in_time(partial(self._results.record, call))
 
     async def results_after(self, worker: WorkerId, seq: int) -> Sequence[Result]:
         """See `WorkStore.results_after`."""
