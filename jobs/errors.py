@@ -257,19 +257,15 @@ class StaleRevisionError(StateError):
 
 
 class RolloutHeldError(StateError):
-    """The job's rollout is paused or has ended, so the job may not send; nothing was written.
-
-    ``resumable`` says that a person may let the rollout go on.
-    """
+    """The job's rollout is paused or has ended, so the job may not send; nothing was written."""
 
     code = "ROLL-02"
     do = "nothing to do: the job is let go, and starts again if its rollout goes on"
 
-    def __init__(self, message: str, *, resumable: bool, rollout: int, state: str) -> None:
-        super().__init__(message, resumable=resumable, rollout=rollout, state=state)
-        self.resumable = resumable
-        self.rollout = rollout
-        self.state = state
+    @property
+    def resumable(self) -> bool:
+        """Whether a person may let the rollout go on."""
+        return bool(self.facts.get("resumable"))
 
 
 class StoreError(PlugwaveError):

@@ -167,7 +167,10 @@ def resting(progress: Progress, event: JobEvent, reason: WaitReason, until_us: i
 
 def let_go(progress: Progress, held: RolloutHeldError) -> Move:
     """Let go of a job that its rollout does not let send: for now, or for good."""
-    told = {"by": rollout_name(RolloutId(held.rollout)), "why": f"the rollout is {held.state}"}
+    told = {
+        "by": rollout_name(RolloutId(int(str(held.facts["rollout"])))),
+        "why": f"the rollout is {held.facts['state']}",
+    }
     if held.resumable:
         return Move(
             progress=progress,
