@@ -17,7 +17,7 @@ demo: $(VENV)/.ready ## a whole rollout on a simulated cloud; no account, nothin
 	$(BIN)/plugwave demo
 
 test: $(VENV)/.ready-dev ## install what the tests need and run them
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup
 
 check: $(VENV)/.ready-dev ## format, lint, import contracts, types
 	$(BIN)/ruff format --check .

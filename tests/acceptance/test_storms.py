@@ -30,9 +30,9 @@ def test_workers_on_postgres_survive_kills_freezes_and_a_database_that_crashes(
     tmp_path: Path, database: PrivateServer
 ) -> None:
     """Three workers, one database: every job ends once, in one limit, and why always knows."""
-    size = Size(jobs=120, rate=120, faults=0.1, seed=5, throttles=0, undone=1, slots=48)
+    size = Size(jobs=70, rate=120, faults=0.1, seed=5, throttles=0, undone=1, slots=48)
     weather = Weather(
-        workers=3, lease_s=2.0, freeze_s=(4.3, 4.5), outages_s=(0.3,), most=5, ask_every_s=3.0
+        workers=3, lease_s=2.0, freeze_s=(4.3, 4.5), outages_s=(0.3,), most=3, ask_every_s=3.0
     )
 
     outcome = storm(tmp_path, "postgres", size, weather, database)
@@ -43,8 +43,8 @@ def test_workers_on_postgres_survive_kills_freezes_and_a_database_that_crashes(
 
 def test_workers_on_sqlite_survive_kills_and_freezes(tmp_path: Path) -> None:
     """Two workers on one file: every job ends once, in one limit, and why always knows."""
-    size = Size(jobs=60, rate=100, faults=0.1, seed=6, throttles=0, undone=1, slots=24)
-    weather = Weather(workers=2, lease_s=2.0, freeze_s=(4.3, 4.5), most=4, ask_every_s=3.0)
+    size = Size(jobs=40, rate=100, faults=0.1, seed=6, throttles=0, undone=1, slots=24)
+    weather = Weather(workers=2, lease_s=2.0, freeze_s=(4.3, 4.5), most=3, ask_every_s=3.0)
 
     outcome = storm(tmp_path, "sqlite", size, weather)
 

@@ -220,7 +220,7 @@ ECHOES = [
     http(200, TOKEN.encode()),
     http(302, TOKEN.encode(), {"Location": f"http://x.invalid/{TOKEN}"}),
     Reply(data=b"HTTP/1.1 2x0 " + TOKEN.encode() + b"\r\n\r\n"),
-    Reply(data=b"HTTP/1.1 200 OK\r\nX: " + TOKEN.encode() * 400 + b"\r\n\r\n"),
+    Reply(data=b"HTTP/1.1 200 OK\r\nX: " + TOKEN.encode() * 600 + b"\r\n\r\n"),
     Reply(then=Then.RESET),
     Reply(
         data=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n" + TOKEN[:5].encode(), then=Then.RESET
