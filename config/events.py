@@ -258,6 +258,31 @@ _ALL: Final = (
         "A token or temporary key could not be fetched; the old one serves while it is valid.",
         "what message status error_code request_id still_valid retry_in_s",
     ),
+    _event("intake.opened", "info", "The broker of an intake is connected.", "intake place"),
+    _event(
+        "intake.taken",
+        "info",
+        "Messages were stored as jobs or set aside, and acknowledged.",
+        "intake messages jobs",
+    ),
+    _event(
+        "intake.rejected",
+        "warning",
+        "A message went to the dead-letter place, with the reason.",
+        "intake verdict position reason",
+    ),
+    _event(
+        "intake.broker_away",
+        "warning",
+        "The broker is lost; the intake comes back to it by itself.",
+        "intake error",
+    ),
+    _event(
+        "intake.store_away",
+        "warning",
+        "The store does not answer; messages in hand are kept, nothing is acknowledged.",
+        "intake error",
+    ),
     _event("simulator.started", "info", "The simulated cloud listens.", "url pools projects speed"),
     _event("simulator.stopped", "info", "The simulated cloud has stopped.", "requests"),
     _event(

@@ -34,6 +34,8 @@
     │   └── StoreVersionError
     ├── CloudUnreachableError no answer from the cloud (exit 9)
     ├── CredentialsRefusedError  the cloud refused who we are (exit 4)
+    ├── BrokerError           the message broker gives no answer (exit 9)
+    │   └── BrokerRefusedError  it says no: a name, a right
     └── ClockError            the cloud would refuse the date of a signature (exit 4)
 
 A code, once released, never changes its meaning.  Three things never appear in an
@@ -334,3 +336,19 @@ class ClockError(PlugwaveError):
     exit_code = 4
     why: str | None = "the cloud refuses signatures whose date is more than 15 minutes off"
     do = "set the clock of this machine (NTP); nothing is signed before"
+
+
+class BrokerError(PlugwaveError):
+    """The message broker gives no answer."""
+
+    code = "BROKER-01"
+    exit_code = 9
+    do = "check the address and that the broker runs; what it holds stays there"
+
+
+class BrokerRefusedError(BrokerError):
+    """The broker answers and says no: a name, a right, a password."""
+
+    code = "BROKER-02"
+    exit_code = 2
+    do = "check the names in the intake's file, and the rights of its user at the broker"

@@ -57,6 +57,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             "Approve a wave of a rollout, bound to its plan.", "worker.cli.orders:approve"
         ),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
+        "intake": Entry("Take jobs from a message broker, each once.", "worker.cli.intake:intake"),
         "work": Entry("Consume the queue.", "worker.cli.work:work"),
         "jobs": Entry(
             "Look at jobs, retry or cancel them.",

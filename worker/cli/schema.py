@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from jobs.intake.profile import IntakeProfile
 from jobs.requests import JobRequestBody
 from jobs.rollouts.fleetfile import FleetList
 from jobs.rollouts.manifest import manifest_schema
@@ -23,6 +24,7 @@ SCHEMAS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = MappingProxyType(
         "job": JobRequestBody.model_json_schema,
         "fleet": FleetList.model_json_schema,
         "plan": Plan.model_json_schema,
+        "intake": IntakeProfile.model_json_schema,
     }
 )
 
@@ -39,7 +41,7 @@ def schema(choices: Choices, name: str) -> None:
     """Print the JSON Schema of a file format.
 
     rollout is a manifest, job one line of a file for `enqueue`, fleet a fleet file in YAML with
-    a head, plan what `plan --out` writes.
+    a head, plan what `plan --out` writes, intake the file of `plugwave intake`.
     """
     console = Console(choices)
     no_names(console)
