@@ -1,13 +1,16 @@
 """The other system's side of each broker: it sends messages and looks at the dead ones."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import aio_pika
+import anyio
 import nats as nats_client
 import redis.asyncio as redis_client
 from aio_pika import DeliveryMode
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]  # none
+from aiormq.exceptions import AMQPError
 
 from tests.brokers import servers
 from worker.brokers.deliveries import REASON_HEADER
@@ -132,14 +135,22 @@ class Rabbit(_Daemonic):
         super().__init__(servers.rabbitmq())
         self._url = f"amqp://guest:guest@127.0.0.1:{self._daemon.port}/"
 
+    async def _connected(self) -> Any:
+        """Connect; a node listens a while before it answers."""
+        for _ in range(100):
+            with contextlib.suppress(AMQPError, OSError):
+                return await aio_pika.connect(self._url)
+            await anyio.sleep(0.2)
+        raise TimeoutError(self._url)
+
     async def prepare(self) -> None:
-        connection = await aio_pika.connect(self._url)
+        connection = await self._connected()
         channel = await connection.channel()
         await channel.declare_queue(NAME, durable=True)
         await connection.close()
 
     async def send(self, bodies: Sequence[Body]) -> None:
-        connection = await aio_pika.connect(self._url)
+        connection = await self._connected()
         channel = await connection.channel(publisher_confirms=True)
         for name, body in bodies:
             message = aio_pika.Message(body, message_id=name, delivery_mode=DeliveryMode.PERSISTENT)
@@ -147,7 +158,7 @@ class Rabbit(_Daemonic):
         await connection.close()
 
     async def dead(self) -> Mapping[bytes, str]:
-        connection = await aio_pika.connect(self._url)
+        connection = await self._connected()
         queue = await (await connection.channel()).get_queue(DEAD)
         found = {}
         while (message := await queue.get(fail=False)) is not None:
