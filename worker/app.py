@@ -23,9 +23,11 @@ from jobs.errors import ConfigError, PlugwaveError
 from jobs.states import HELD_STATES
 from jobs.store.protocol import LimitStore, Store, WorkerInfo
 from worker.accounts import Accounts, note_refusals, placed
+from worker.brokers.inbox import InboxDuty
 from worker.calls import CallCounts
 from worker.conductor import Conductor
 from worker.credentials.chain import choose
+from worker.credentials.defaults import request_defaults
 from worker.credentials.fetching import Fetcher, WireFetcher
 from worker.credentials.sources import Surroundings
 from worker.credentials.turns import Turns
@@ -227,6 +229,8 @@ class Work:
         folder = report_folder(kept.sqlite_path, kept.url.get_secret_value())
         reporter = Reporter(store, folder)
         conductor = Conductor(store, self._clock, lease)
+        defaults = request_defaults(settings, Surroundings.of(os.environ))
+        inbox = InboxDuty(store, self._clock, defaults=defaults)
 
         def close() -> None:
             switchboard.close()
@@ -246,12 +250,12 @@ class Work:
                 self._troubles,
                 credentials,
                 unreachable_after_s=settings.cloud.unreachable_after,
-                rollouts_rest=conductor.rests,
+                rests=(inbox.rests, conductor.rests),
             ),
             calls_for=switchboard.calls_for,
             close_turns=close,
             rate=switchboard.rate,
-            duties=(upkeep.run, conductor.run),
+            duties=(upkeep.run, conductor.run, inbox.run),
         )
 
     def _limits(self) -> RunnerLimits:

@@ -5,7 +5,7 @@ to others, and those of a refused credential wait until it is mended; neither ke
 going, and neither ends it while another account has work.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -28,7 +28,7 @@ class Prospects:
         credentials: Mapping[str | None, str],
         *,
         unreachable_after_s: float,
-        rollouts_rest: Callable[[], Awaitable[bool]] | None = None,
+        rests: Sequence[Callable[[], Awaitable[bool]]] = (),
     ) -> None:
         """Take what tells.
 
@@ -37,13 +37,13 @@ class Prospects:
             troubles: Knows who is refused, and who does not answer.
             credentials: The credential's name for each profile that is served.
             unreachable_after_s: How long an endpoint may give no answer.
-            rollouts_rest: Tells whether no rollout would start a job now by itself.
+            rests: Each tells whether its part would bring no job now by itself.
         """
         self._store = store
         self._troubles = troubles
         self._credentials = credentials
         self._unreachable_after_s = unreachable_after_s
-        self._rollouts_rest = rollouts_rest
+        self._rests = rests
         self.failure: PlugwaveError | None = None
 
     async def ended(self, hand: Hand) -> bool:
@@ -54,11 +54,13 @@ class Prospects:
         refused = self._refused()
         if any(held.job.request.profile not in refused for held in hand) if refused else len(hand):
             return False
+        # Asked before the jobs are counted: what comes in between is among them.
+        for rests in self._rests:
+            if not await rests():
+                return False
         served = self._credentials
         left = await self._store.left_by_profile()
         if any(left.get(profile) for profile in served if profile not in refused):
-            return False
-        if self._rollouts_rest is not None and not await self._rollouts_rest():
             return False
         others = {profile: count for profile, count in left.items() if profile not in served}
         if others:

@@ -32,11 +32,15 @@ class Arrived:
         headers: By their names in lower case.
         position: Where the broker keeps it; the same however often it is delivered, and
             unlike any other's.  None where the broker has nothing of the kind.
+        key: The idempotency key that came beside it; it counts before all others.
+        source: Who asks; None where that is the intake.
     """
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     position: str | None = None
+    key: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,9 @@ class _BrokenError(Exception):
 def opened(message: Arrived, *, key_from: str | None = None) -> Opened:
     """Return the request of *message*, with an idempotency key wherever there can be one.
 
-    The key is, in this order: what *key_from* names; the request's own; (source, id) of a
-    CloudEvent; the message's position.  So a message that is delivered again is no new job.
+    The key is, in this order: what *key_from* names, or came beside it; the request's own;
+    (source, id) of a CloudEvent; the message's position.  So a message that is delivered again
+    is no new job.
 
     Args:
         message: As it came.
@@ -72,7 +77,7 @@ def opened(message: Arrived, *, key_from: str | None = None) -> Opened:
     try:
         attributes, data = _event(message)
         value = dict(_mapping(data))
-        key = _named_key(key_from, attributes, value, message) if key_from else None
+        key = _named_key(key_from, attributes, value, message) if key_from else message.key
     except _BrokenError as error:
         return Opened(problems=(error.problem,))
     if key is None and value.get(KEY_FIELD) is None:

@@ -5,6 +5,7 @@ A closed model; everything that is wrong with a file is told at once, with its p
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -219,6 +220,40 @@ class IntakeProfile(Closed):
 
     spec: IntakeSpec
     """The rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the intake's loop goes by.
+
+    Attributes:
+        name: The scope of idempotency keys.
+        key_from: Where the key stands; None for the usual places.
+        allow: What may be asked for.
+        defaults: What requests get that they do not say.
+        limits: How much is taken.
+        prefetch: How many messages are in hand at once.
+    """
+
+    name: str
+    key_from: str | None = None
+    allow: Allow = field(default_factory=Allow)
+    defaults: Given = field(default_factory=Given)
+    limits: Limits = field(default_factory=Limits)
+    prefetch: int = 500
+
+
+def terms_of(profile: IntakeProfile) -> Terms:
+    """Return what the profile says to the loop."""
+    spec = profile.spec
+    return Terms(
+        name=profile.metadata.name,
+        key_from=spec.idempotency.from_ if spec.idempotency else None,
+        allow=spec.allow,
+        defaults=spec.defaults,
+        limits=spec.limits,
+        prefetch=spec.prefetch,
+    )
 
 
 def read_profile(data: bytes, name: str) -> IntakeProfile:

@@ -19,6 +19,8 @@ from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.cursor import EventCursor
+from jobs.store.facts import Figure, Finding, StoreFacts
+from jobs.store.inbox import InboxStore
 from jobs.store.keeping import KeepingStore
 from jobs.store.rollouts import RolloutStore
 
@@ -123,33 +125,6 @@ class Result:
     seq: int
     job: Job
     worker_name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One number of `store stats`; *unit* is ``bytes``, ``s``, ``/s``, ``%`` or empty."""
-
-    name: str
-    value: float
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing `store check` found; *ok* False means a person must look."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFacts:
-    """What a store is: its place without a password, engine with version, schema's version."""
-
-    place: str
-    engine: str
-    schema: int
 
 
 class IntakeStore(Protocol):
@@ -393,6 +368,11 @@ class Store(IntakeStore, WorkStore, LimitStore, KeepingStore, EventStore, Operat
     @property
     def rollouts(self) -> RolloutStore:
         """Plans and rollouts, whose jobs are the same as those above."""
+        ...
+
+    @property
+    def inbox(self) -> InboxStore:
+        """What other programs ask for by SQL."""
         ...
 
     async def close(self) -> None:

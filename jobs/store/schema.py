@@ -19,7 +19,7 @@ from jobs.errors import BadRequestError
 from jobs.model import InputsBase, PluginSeen, PluginWish, Progress
 from jobs.pacing import Bucket, Limit
 from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
-from jobs.store.protocol import Figure
+from jobs.store.facts import Figure
 
 _STATES: Final = (
     JobState.WAITING,

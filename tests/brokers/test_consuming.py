@@ -10,7 +10,7 @@ import pytest
 
 from jobs.errors import BrokerError, BrokerRefusedError, StoreError
 from jobs.intake.envelopes import Arrived
-from jobs.intake.profile import IntakeProfile
+from jobs.intake.profile import IntakeProfile, terms_of
 from jobs.intake.taking import IntakeVerdict
 from jobs.model import JobId
 from jobs.requests import NO_DEFAULTS
@@ -133,7 +133,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 def intake(broker: MemoryBroker, store: Any, **spec: Any) -> Intake:
     """Return a consumer."""
-    return Intake(profile(**spec), broker, store, QuickClock(), defaults=NO_DEFAULTS)
+    return Intake(terms_of(profile(**spec)), broker, store, QuickClock(), defaults=NO_DEFAULTS)
 
 
 async def jobs(store: Store) -> int:
@@ -310,7 +310,7 @@ async def test_no_more_than_so_many_a_minute(store: Store) -> None:
     clock = QuickClock()
     broker = MemoryBroker(*GOOD_ONES)
     limits = {"perMinute": 60}
-    running = Intake(profile(limits=limits), broker, store, clock, defaults=NO_DEFAULTS)
+    running = Intake(terms_of(profile(limits=limits)), broker, store, clock, defaults=NO_DEFAULTS)
 
     await running.run(until_empty=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import apsw
 import pytest
 
 from config.settings import StoreSettings
@@ -215,12 +216,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         yield tmp_path
 
 
+def insert_letter(store: Path, target: tuple[str, str]) -> None:
+    """Ask for a job as any program may that can open the file."""
+    project, pool = target
+    wanted = {"project_id": project, "pool_name": pool, "plugin": {"name": "volcano"}}
+    connection = apsw.Connection(str(store))
+    connection.execute("INSERT INTO inbox(request) VALUES (?)", (json.dumps(wanted),))
+    connection.close()
+
+
 @pytest.mark.slow
 async def test_a_run_until_empty_does_all_jobs_and_tells_each_once(folder: Path) -> None:
-    """One result line for each job on stderr, one document on stdout, no control codes."""
+    """One result line for each job on stderr, one document on stdout, no control codes.
+
+    One of the jobs comes from the inbox, where another program inserted it.
+    """
     async with Simulator(SimulatorOptions(projects=1, pools=3, speed=100)) as cloud:
         process = Process(folder, cloud.url)
-        await process.enqueue(cloud.targets)
+        first, *others = cloud.targets
+        await process.enqueue(others)
+        insert_letter(folder / "state.db", first)
         code, out, err = await process.run("work", "--until-empty", "-o", "json")
 
     assert code == 0, err

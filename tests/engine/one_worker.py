@@ -115,7 +115,7 @@ class OneWorker:
                 self._troubles,
                 {None: "model"},
                 unreachable_after_s=60.0,
-                rollouts_rest=conductor.rests,
+                rests=(conductor.rests,),
             ),
             calls_for=lambda _job: self._calls,
             close_turns=self._limiter.close,

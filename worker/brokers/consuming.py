@@ -15,7 +15,7 @@ import structlog
 from jobs.clock import Clock
 from jobs.errors import BadRequestError, BrokerError, BrokerRefusedError, StoreError
 from jobs.intake.envelopes import opened
-from jobs.intake.profile import IntakeProfile, filled, not_allowed
+from jobs.intake.profile import Terms, filled, not_allowed
 from jobs.intake.taking import COMMIT_LIMIT_S, IntakeVerdict
 from jobs.model import JobRequest, job_name
 from jobs.requests import Defaults, Problem, parse_request, problems_of
@@ -67,15 +67,15 @@ class Intake:
 
     def __init__(
         self,
-        profile: IntakeProfile,
+        terms: Terms,
         broker: Broker,
         store: Desk,
         clock: Clock,
         *,
         defaults: Defaults,
     ) -> None:
-        self._profile = profile
-        self._name = profile.metadata.name
+        self._terms = terms
+        self._name = terms.name
         self._broker = broker
         self._store = store
         self._clock = clock
@@ -105,6 +105,11 @@ class Intake:
             with anyio.CancelScope(shield=True), anyio.move_on_after(5):
                 await self._broker.close()
 
+    async def sweep(self) -> None:
+        """Take what is there now; a place that is always open needs no more."""
+        while await self._round():
+            pass
+
     async def _begin(self) -> None:
         began, wait_s = self._clock.monotonic(), FIRST_WAIT_S
         while True:
@@ -123,7 +128,7 @@ class Intake:
 
     async def _full(self) -> bool:
         """Whether the queue is as long as it may be; then wait a little."""
-        most = self._profile.spec.limits.max_queued
+        most = self._terms.limits.max_queued
         if most is None:
             return False
         counts = await self._stored(self._store.counts)
@@ -136,7 +141,7 @@ class Intake:
         """Take and finish some messages; return whether there were any."""
         began = self._clock.monotonic()
         try:
-            deliveries = await self._broker.take(self._profile.spec.prefetch, TAKE_S)
+            deliveries = await self._broker.take(self._terms.prefetch, TAKE_S)
             if deliveries:
                 await self._finish(deliveries)
         except BrokerError as error:
@@ -146,7 +151,7 @@ class Intake:
         return bool(deliveries)
 
     async def _slow_down(self, taken: int, began: float) -> None:
-        rate = self._profile.spec.limits.per_minute
+        rate = self._terms.limits.per_minute
         if rate is not None and taken:
             await self._pause(taken * 60 / rate - (self._clock.monotonic() - began))
 
@@ -181,17 +186,17 @@ class Intake:
 
     def _request(self, delivery: Delivery) -> tuple[JobRequest | None, tuple[Problem, ...]]:
         """Return the request that a message holds, or why it holds none that is taken."""
-        spec = self._profile.spec
-        key_from = spec.idempotency.from_ if spec.idempotency else None
-        found = opened(delivery.arrived, key_from=key_from)
+        terms = self._terms
+        found = opened(delivery.arrived, key_from=terms.key_from)
         if found.problems:
             return None, found.problems
-        value = filled(found.value, spec.defaults)
+        value = filled(found.value, terms.defaults)
         try:
-            request = parse_request(value, source=self._name, defaults=self._defaults)
+            source = delivery.arrived.source or self._name
+            request = parse_request(value, source=source, defaults=self._defaults)
         except BadRequestError as error:
             return None, tuple(problems_of(error))
-        refused = not_allowed(request, spec.allow, self._name)
+        refused = not_allowed(request, terms.allow, self._name)
         return (None, refused) if refused else (request, ())
 
     async def _enqueued(

@@ -12,7 +12,7 @@ import click
 from config.masking import clean_text
 from jobs.clock import SystemClock
 from jobs.errors import InputFileError
-from jobs.intake.profile import IntakeProfile, read_profile
+from jobs.intake.profile import IntakeProfile, read_profile, terms_of
 from jobs.intake.taking import IntakeVerdict
 from worker.brokers.choosing import broker_of
 from worker.brokers.consuming import Intake, Taken
@@ -58,7 +58,8 @@ async def _intake(choices: Choices, file: Path, until_empty: bool, replay: bool)
         console.say(f"{count} messages put back")
     defaults = request_defaults(loaded.settings, Surroundings.of(os.environ))
     async with opened_store(loaded.settings.store) as store:
-        running = Intake(profile, broker_of(profile), store, SystemClock(), defaults=defaults)
+        terms = terms_of(profile)
+        running = Intake(terms, broker_of(profile), store, SystemClock(), defaults=defaults)
         received = await _under_signals(running, until_empty=until_empty)
     _tell(console, profile, running.taken)
     if received is not None:

@@ -8,7 +8,8 @@ from config.masking import clean_text
 from jobs.durations import format_duration
 from jobs.errors import UsageError
 from jobs.states import OPEN_STATES, JobState
-from jobs.store.protocol import Figure, Finding, Store
+from jobs.store.facts import Figure, Finding
+from jobs.store.protocol import Store
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand

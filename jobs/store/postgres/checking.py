@@ -10,12 +10,12 @@ from typing import Final
 from jobs.clock import MICROSECONDS, Clock, seconds_to_us
 from jobs.model import JobId, job_name
 from jobs.retention import DAY_S
+from jobs.store.facts import Finding, StoreFacts
 from jobs.store.postgres.migrating import OLDEST_SERVER, schema_version
 from jobs.store.postgres.presence import FREE
 from jobs.store.postgres.rollout_checking import LINES, PLACES, check_rollouts
 from jobs.store.postgres.transaction import NOW
 from jobs.store.postgres.wire import Wire
-from jobs.store.protocol import Finding, StoreFacts
 from jobs.store.schema import POOL_KEEPING, REASON_CODES
 
 _KEEPING: Final = ", ".join(str(REASON_CODES[reason]) for reason in sorted(POOL_KEEPING))

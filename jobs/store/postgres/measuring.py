@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from jobs.clock import MICROSECONDS, Clock
+from jobs.store.facts import Figure
 from jobs.store.postgres.transaction import NOW
 from jobs.store.postgres.wire import Wire
-from jobs.store.protocol import Figure
 from jobs.store.schema import FIRST_FINAL, LATELY_EVENTS, LATELY_S, lately
 
 _SIZES: Final = """

@@ -6,8 +6,8 @@ from typing import Final
 from jobs.model import rollout_name
 from jobs.rollout_states import LIVE_ROLLOUTS
 from jobs.states import BAD_STATES
+from jobs.store.facts import Finding
 from jobs.store.postgres.wire import Wire
-from jobs.store.protocol import Finding
 from jobs.store.rollout_rows import COUNTED_AS, TALLY
 from jobs.store.schema import STATE_CODES
 

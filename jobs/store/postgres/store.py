@@ -22,6 +22,7 @@ from jobs.pacing import Bucket
 from jobs.retention import Retention
 from jobs.states import JobState, WaitReason
 from jobs.store.cursor import EventCursor
+from jobs.store.facts import Figure, Finding, StoreFacts
 from jobs.store.keeping import Forgotten, Pruned, Tidied
 from jobs.store.postgres import (
     buckets,
@@ -39,6 +40,7 @@ from jobs.store.postgres import (
 from jobs.store.postgres.connections import Connections
 from jobs.store.postgres.grouping import Grouped
 from jobs.store.postgres.hints import Hints
+from jobs.store.postgres.inbox import PostgresInbox
 from jobs.store.postgres.judging import Judge
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
@@ -52,12 +54,9 @@ from jobs.store.protocol import (
     Change,
     Enqueued,
     Event,
-    Figure,
-    Finding,
     IntakePosition,
     JobFilter,
     Result,
-    StoreFacts,
     WorkerInfo,
     WorkerRow,
 )
@@ -89,6 +88,7 @@ class PostgresStore:
         )
         self._judge = Judge(self._presence, connections.patience, connections.clock)
         self.rollouts = PostgresRollouts(self._write, self._read, self._results, self._in_time)
+        self.inbox = PostgresInbox(self._write, self._read)
         self._calls = 0
         self._idle = anyio.Event()
         self._closed = False

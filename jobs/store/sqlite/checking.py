@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 
 from jobs.model import JobId, job_name
-from jobs.store.protocol import Finding, StoreFacts
+from jobs.store.facts import Finding, StoreFacts
 from jobs.store.schema import POOL_KEEPING, REASON_CODES
 from jobs.store.sqlite.connection import OLDEST_SQLITE
 from jobs.store.sqlite.liveness import WorkerLocks

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from jobs.clock import MICROSECONDS
-from jobs.store.protocol import Figure
+from jobs.store.facts import Figure
 from jobs.store.schema import FIRST_FINAL, LAST_OPEN, LATELY_EVENTS, LATELY_S, lately
 from jobs.store.sqlite.transaction import Snapshot
 

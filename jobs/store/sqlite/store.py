@@ -17,17 +17,15 @@ from jobs.pacing import Bucket
 from jobs.retention import Retention
 from jobs.states import JobState, WaitReason
 from jobs.store.cursor import EventCursor
+from jobs.store.facts import Figure, Finding, StoreFacts
 from jobs.store.keeping import Forgotten, Pruned, Tidied
 from jobs.store.protocol import (
     Change,
     Enqueued,
     Event,
-    Figure,
-    Finding,
     IntakePosition,
     JobFilter,
     Result,
-    StoreFacts,
     WorkerInfo,
     WorkerRow,
 )
@@ -46,6 +44,7 @@ from jobs.store.sqlite import (
     workers,
 )
 from jobs.store.sqlite.engine import Reader, Watcher, Writer
+from jobs.store.sqlite.inbox import SqliteInbox
 from jobs.store.sqlite.liveness import WorkerLocks
 from jobs.store.sqlite.rollouts import SqliteRollouts
 from jobs.store.sqlite.transaction import Transaction
@@ -69,6 +68,8 @@ class SqliteStore:
         self._recent = RecentResults()
         self.rollouts = SqliteRollouts(self._write, reader)
         """Plans and rollouts."""
+        self.inbox = SqliteInbox(self._write, reader)
+        """What other programs ask for by SQL."""
 
     @property
     def commits(self) -> int:
