@@ -283,6 +283,18 @@ _ALL: Final = (
         "The store does not answer; messages in hand are kept, nothing is acknowledged.",
         "intake error",
     ),
+    _event(
+        "sink.delivered",
+        "info",
+        "A receiver of events has them.",
+        "sink id events attempt",
+    ),
+    _event(
+        "sink.failed",
+        "warning",
+        "A receiver of events did not take them; they are tried again, unless it says stopped.",
+        "sink id events attempt outcome stopped",
+    ),
     _event("simulator.started", "info", "The simulated cloud listens.", "url pools projects speed"),
     _event("simulator.stopped", "info", "The simulated cloud has stopped.", "requests"),
     _event(

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from jobs.model import JobRequest
 from jobs.requests import Problem, quoted
@@ -20,6 +20,8 @@ from jobs.rollouts.marks import Finding, Mark
 from jobs.rollouts.reading import decoded, refusal
 from jobs.rollouts.shape import Metadata
 from jobs.rollouts.yamltext import SYNTAX, YamlRefusedError, parse_yaml
+
+M = TypeVar("M", bound=BaseModel)
 
 _PLACES: Final = ("env:", "file:")
 _WITH_PASSWORD: Final = re.compile(r"(://[^:/@\s]*:)([^@\s]+)@")
@@ -257,7 +259,12 @@ def terms_of(profile: IntakeProfile) -> Terms:
 
 
 def read_profile(data: bytes, name: str) -> IntakeProfile:
-    """Return the intake profile that a file holds.
+    """Return the intake profile that a file holds; see `read_closed`."""
+    return read_closed(data, name, IntakeProfile)
+
+
+def read_closed(data: bytes, name: str, model: type[M]) -> M:
+    """Return what a file of that kind holds; a password in an address is never shown.
 
     Raises:
         ManifestError: If it is not acceptable; tells all findings at once, with their places.
@@ -273,9 +280,9 @@ def read_profile(data: bytes, name: str) -> IntakeProfile:
         finding = Finding(code=SYNTAX, message=message, mark=Mark(1, 1))
         raise refusal([finding], name, document.lines)
     try:
-        return IntakeProfile.model_validate(document.value)
+        return model.model_validate(document.value)
     except ValidationError as error:
-        found = findings_of(error, document, IntakeProfile)
+        found = findings_of(error, document, model)
     raise refusal(found, name, [_WITH_PASSWORD.sub(_hidden, line) for line in document.lines])
 
 

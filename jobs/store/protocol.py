@@ -23,6 +23,7 @@ from jobs.store.facts import Figure, Finding, StoreFacts
 from jobs.store.inbox import InboxStore
 from jobs.store.keeping import KeepingStore
 from jobs.store.rollouts import RolloutStore
+from jobs.store.sinks import SinkStore
 
 T = TypeVar("T")
 
@@ -373,6 +374,11 @@ class Store(IntakeStore, WorkStore, LimitStore, KeepingStore, EventStore, Operat
     @property
     def inbox(self) -> InboxStore:
         """What other programs ask for by SQL."""
+        ...
+
+    @property
+    def sinks(self) -> SinkStore:
+        """How far each receiver of events is."""
         ...
 
     async def close(self) -> None:

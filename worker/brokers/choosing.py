@@ -27,22 +27,22 @@ def broker_of(profile: IntakeProfile, environ: Mapping[str, str] | None = None) 
     address = address_at(place.url, around)
     match place:
         case NatsPlace():
-            with _installed("nats"):
+            with installed("nats"):
                 from worker.brokers.jetstream import JetStream  # noqa: PLC0415 - an extra
             dead, again_s = spec.dead_letter or f"{place.stream}.dead", spec.redeliver_after
             return JetStream(place, address, dead, prefetch=spec.prefetch, again_s=again_s)
         case RabbitPlace():
-            with _installed("rabbitmq"):
+            with installed("rabbitmq"):
                 from worker.brokers.rabbitmq import RabbitQueue  # noqa: PLC0415 - an extra
             dead = spec.dead_letter or f"{place.queue}.dead"
             return RabbitQueue(place, address, dead, prefetch=spec.prefetch)
         case RedisPlace():
-            with _installed("redis"):
+            with installed("redis"):
                 from worker.brokers.redis_streams import RedisStreams  # noqa: PLC0415 - an extra
             dead = spec.dead_letter or f"{place.stream}.dead"
             return RedisStreams(place, address, dead, again_s=spec.redeliver_after)
         case KafkaPlace():
-            with _installed("kafka"):
+            with installed("kafka"):
                 from worker.brokers.kafka import KafkaTopic  # noqa: PLC0415 - an extra
             return KafkaTopic(place, address, spec.dead_letter or f"{place.topic}.dead")
 
@@ -73,7 +73,7 @@ def address_at(text: str, environ: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def _installed(extra: str) -> Iterator[None]:
+def installed(extra: str) -> Iterator[None]:
     """Say it when the extra is missing.
 
     Raises:

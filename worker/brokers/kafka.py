@@ -151,3 +151,20 @@ async def _speaking(place: str) -> AsyncIterator[None]:
         raise BrokerRefusedError(message) from None
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"{place}: {type(error).__name__}") from None
+
+
+async def publish(place: KafkaPlace, address: str, messages: Sequence[tuple[str, bytes]]) -> None:
+    """Publish messages to the topic, keyed by their id, acknowledged by all replicas.
+
+    Raises:
+        BrokerError: If they may not all be there.
+    """
+    servers = [one.strip() for one in address.split(",")]
+    async with _speaking(f"kafka topic {place.topic}"):
+        producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
+        await producer.start()
+        try:
+            for name, body in messages:
+                await producer.send_and_wait(place.topic, body, key=name.encode())
+        finally:
+            await producer.stop()

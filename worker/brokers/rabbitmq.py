@@ -149,3 +149,27 @@ async def _speaking(place: str) -> AsyncIterator[None]:
         raise BrokerRefusedError(message) from None
     except (aiormq.exceptions.AMQPError, RuntimeError, OSError, TimeoutError) as error:
         raise BrokerError(f"{place}: {type(error).__name__}") from None
+
+
+async def publish(place: RabbitPlace, address: str, messages: Sequence[tuple[str, bytes]]) -> None:
+    """Publish messages to the queue, each with its id, and wait until they are confirmed.
+
+    Raises:
+        BrokerError: If they may not all be there.
+    """
+    async with _speaking(f"rabbitmq queue {place.queue}"):
+        connection = await aio_pika.connect(address, timeout=CONNECT_S)
+        try:
+            channel = await connection.channel(publisher_confirms=True)
+            await channel.get_queue(place.queue, ensure=True)
+            for name, body in messages:
+                message = Message(
+                    body,
+                    message_id=name,
+                    content_type="application/cloudevents+json",
+                    delivery_mode=DeliveryMode.PERSISTENT,
+                )
+                exchange = channel.default_exchange
+                await exchange.publish(message, routing_key=place.queue, timeout=CONNECT_S)
+        finally:
+            await connection.close()

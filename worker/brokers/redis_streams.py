@@ -177,3 +177,20 @@ async def _speaking(place: str) -> AsyncIterator[None]:
         raise BrokerError(f"{place}: {str(error).split(' ', 1)[0][:40]}") from None
     except (RedisError, OSError, TimeoutError) as error:
         raise BrokerError(f"{place}: {type(error).__name__}") from None
+
+
+async def publish(place: RedisPlace, address: str, messages: Sequence[tuple[str, bytes]]) -> None:
+    """Append messages, each with its id, all or none.
+
+    Raises:
+        BrokerError: If they may not all be there.
+    """
+    async with _speaking(f"redis stream {place.stream}"):
+        connection = client.Redis.from_url(address, socket_connect_timeout=CONNECT_S)
+        try:
+            async with connection.pipeline(transaction=True) as all_or_none:
+                for name, body in messages:
+                    _ = all_or_none.xadd(place.stream, {"id": name, place.field: body})
+                await all_or_none.execute()
+        finally:
+            await connection.aclose()

@@ -58,6 +58,28 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         ),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
         "intake": Entry("Take jobs from a message broker, each once.", "worker.cli.intake:intake"),
+        "deliver": Entry(
+            "Tell another system what became of jobs: webhook, broker or file.",
+            "worker.cli.deliver:deliver",
+        ),
+        "sinks": Entry(
+            "Look at the receivers of events, and let one go on.",
+            commands=MappingProxyType(
+                {
+                    "list": Entry(
+                        "List the sinks that have ever delivered, and how they stand.",
+                        "worker.cli.sinks:list_sinks",
+                    ),
+                    "show": Entry(
+                        "Show one sink with its last deliveries.", "worker.cli.sinks:show"
+                    ),
+                    "resume": Entry(
+                        "Let a stopped sink go on; what is pending is tried at once.",
+                        "worker.cli.sinks:resume",
+                    ),
+                }
+            ),
+        ),
         "work": Entry("Consume the queue.", "worker.cli.work:work"),
         "jobs": Entry(
             "Look at jobs, retry or cancel them.",

@@ -104,13 +104,21 @@ async def _replay(profile: IntakeProfile) -> int:
 
 
 def _profile(file: Path) -> IntakeProfile:
+    return read_profile(file_bytes(file), str(file))
+
+
+def file_bytes(file: Path) -> bytes:
+    """Return the content of a file that a person wrote.
+
+    Raises:
+        InputFileError: If it cannot be read.
+    """
     try:
         with file.open("rb") as opened:
-            data = opened.read(FILE_LIMIT_BYTES + 1)
+            return opened.read(FILE_LIMIT_BYTES + 1)
     except (OSError, ValueError) as error:
         told = error.strerror if isinstance(error, OSError) else str(error)
         raise InputFileError(f"{file}: {told}", do="check the path") from None
-    return read_profile(data, str(file))
 
 
 def _tell(console: Console, profile: IntakeProfile, taken: Taken) -> None:

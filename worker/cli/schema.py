@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from jobs.intake.profile import IntakeProfile
+from jobs.outbox.profile import SinkProfile
 from jobs.requests import JobRequestBody
 from jobs.rollouts.fleetfile import FleetList
 from jobs.rollouts.manifest import manifest_schema
@@ -25,6 +26,7 @@ SCHEMAS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = MappingProxyType(
         "fleet": FleetList.model_json_schema,
         "plan": Plan.model_json_schema,
         "intake": IntakeProfile.model_json_schema,
+        "sink": SinkProfile.model_json_schema,
     }
 )
 
@@ -41,7 +43,8 @@ def schema(choices: Choices, name: str) -> None:
     """Print the JSON Schema of a file format.
 
     rollout is a manifest, job one line of a file for `enqueue`, fleet a fleet file in YAML with
-    a head, plan what `plan --out` writes, intake the file of `plugwave intake`.
+    a head, plan what `plan --out` writes, intake and sink the
+    files of `plugwave intake` and `plugwave deliver`.
     """
     console = Console(choices)
     no_names(console)

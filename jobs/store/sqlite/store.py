@@ -47,6 +47,7 @@ from jobs.store.sqlite.engine import Reader, Watcher, Writer
 from jobs.store.sqlite.inbox import SqliteInbox
 from jobs.store.sqlite.liveness import WorkerLocks
 from jobs.store.sqlite.rollouts import SqliteRollouts
+from jobs.store.sqlite.sinks import SqliteSinks
 from jobs.store.sqlite.transaction import Transaction
 
 T = TypeVar("T")
@@ -70,6 +71,8 @@ class SqliteStore:
         """Plans and rollouts."""
         self.inbox = SqliteInbox(self._write, reader)
         """What other programs ask for by SQL."""
+        self.sinks = SqliteSinks(self._write, reader)
+        """How far each receiver of events is."""
 
     @property
     def commits(self) -> int:
