@@ -7,8 +7,9 @@ a late turn is simply followed by another.
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from jobs.clock import MICROSECONDS
 from jobs.decide import Answered, Offered
@@ -17,7 +18,7 @@ from jobs.outcomes import Answer, Outcome
 from worker.cloud import Cloud, Gate, GateClosed
 from worker.guard import KeyGuard
 from worker.lease import Lease
-from worker.limiter import Kind, Limiter, Turn
+from worker.limiter import Kind, Limiter
 from worker.troubles import Troubles
 
 T = TypeVar("T")
@@ -49,11 +50,57 @@ class Wire:
     """Whether the site may lack the call."""
 
 
+class Permit(Protocol):
+    """The right to send one request at one moment; see `worker.limiter.Turn`."""
+
+    async def wait(self) -> None:
+        """Wait until it is time."""
+        ...
+
+    def use(self) -> bool:
+        """Use it for a request that leaves now; False when its moment has passed."""
+        ...
+
+
+class Turns(Protocol):
+    """Whoever says when a request may leave; see `worker.limiter.Limiter`."""
+
+    @property
+    def limit_per_s(self) -> float:
+        """Requests a second that are allowed at present."""
+        ...
+
+    def turn(self, project: str, kind: Kind) -> AbstractAsyncContextManager[Permit, None]:
+        """Return a context that waits for a turn."""
+        ...
+
+
+class Requests(Protocol):
+    """What a step of a job may ask of the cloud, each in turn: `Calls`, or a rehearsed cloud."""
+
+    @property
+    def limiter(self) -> Turns:
+        """Who says when."""
+        ...
+
+    async def look(self, job: Job, kind: Kind, wire: Wire) -> PoolRead | Answer:
+        """Read the pool's plug-ins."""
+        ...
+
+    async def offers(self, job: Job, wire: Wire) -> Offered | Answer:
+        """Read what the template offers the pool."""
+        ...
+
+    async def send(self, job: Job, turn: Permit, wire: Wire, until_us: int) -> Answered | None:
+        """Send the prepared request on *turn*; None when the turn was late and nothing left."""
+        ...
+
+
 @dataclass(slots=True)
 class _Door:
     """The gate of one turn; remembers why it was shut."""
 
-    turn: Turn
+    turn: Permit
     calls: "Calls"
     wire: Wire
     until_us: float
@@ -174,7 +221,7 @@ class Calls:
         self._troubles.met(shut, self._cloud.endpoint, self.guard.credential)
         return shut
 
-    async def send(self, job: Job, turn: Turn, wire: Wire, until_us: int) -> Answered | None:
+    async def send(self, job: Job, turn: Permit, wire: Wire, until_us: int) -> Answered | None:
         """Send the prepared request on *turn*; None when the turn was late and nothing left.
 
         The request must leave before *until_us*, the instant the committed intent allows.

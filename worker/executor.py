@@ -24,7 +24,7 @@ from jobs.model import Job, Lease, PoolRead, job_name
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome
 from jobs.states import FINAL_STATES, JobEvent, JobState
 from jobs.store.protocol import Change, WorkStore
-from worker.calls import Calls, Wire
+from worker.calls import Requests, Wire
 from worker.limiter import Closed, Kind
 
 log = structlog.get_logger()
@@ -70,7 +70,7 @@ class Executor:
         ready = changed(job, progress=move.progress)
         return Held(job=ready, lease=lease, move=move, claimed_at=self._clock.monotonic())
 
-    async def advance(self, held: Held, calls: Calls | None) -> Held | Job:
+    async def advance(self, held: Held, calls: Requests | None) -> Held | Job:
         """Do the next step; return the job still held, or the job that was let go.
 
         Raises:
@@ -184,7 +184,7 @@ class Executor:
                 cause=job.progress.cause,
             )
 
-    async def _send(self, held: Held, calls: Calls) -> Held | Job:
+    async def _send(self, held: Held, calls: Requests) -> Held | Job:
         """Take a turn, commit the intent, send once on that turn."""
         wire = Wire()
         intended = False
@@ -210,7 +210,7 @@ class Executor:
             if answered is not None:
                 return await self._decide(held, answered, wire)
 
-    def _is_stale(self, held: Held, now_us: int, calls: Calls) -> bool:
+    def _is_stale(self, held: Held, now_us: int, calls: Requests) -> bool:
         """Whether the read before the send is too old, unless the permitted rate is that low."""
         if held.checked_us == 0:
             return False
