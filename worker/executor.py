@@ -9,8 +9,9 @@ on that turn, may the first byte leave.  A crash at any point leaves an intent t
 read resolves; a crash before the send costs one needless read and nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -20,10 +21,10 @@ from jobs.clock import Clock, iso, seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, Step, first_look, next_move
 from jobs.decide.rules import failed, let_go
 from jobs.errors import RolloutHeldError
-from jobs.model import Job, Lease, PoolRead, job_name
+from jobs.model import Job, Lease, PoolRead, Progress, job_name
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome
 from jobs.states import FINAL_STATES, JobEvent, JobState
-from jobs.store.protocol import Change, WorkStore
+from jobs.store.protocol import Change
 from worker.calls import Requests, Wire
 from worker.limiter import Closed, Kind
 
@@ -54,10 +55,22 @@ class Held:
     """When the read was asked on which a coming send stands."""
 
 
+class Records(Protocol):
+    """What a step writes; see `jobs.store.protocol.WorkStore`."""
+
+    async def record(self, change: Change) -> Job:
+        """Apply a move of a job."""
+        ...
+
+    async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
+        """Save where a job stands without a move."""
+        ...
+
+
 class Executor:
     """Takes a job one step further."""
 
-    def __init__(self, store: WorkStore, clock: Clock, rules: Rules) -> None:
+    def __init__(self, store: Records, clock: Clock, rules: Rules) -> None:
         self._store = store
         self._clock = clock
         self._rules = rules

@@ -87,12 +87,18 @@ class RolloutReader:
         read_us, found = self._successes.get(plugin, (None, ()))
         if read_us is not None and now_us - read_us < seconds_to_us(SUCCESSES_FRESH_S):
             return found
-        taken = []
-        wanted = JobFilter(states=frozenset({JobState.SUCCEEDED}), plugin=plugin)
-        async for job in self._store.jobs(wanted):
-            if job.started_us is not None and job.finished_us is not None:
-                taken.append((job.finished_us - job.started_us) / MICROSECONDS)
-            if len(taken) >= SUCCESSES:
-                break
-        self._successes[plugin] = (now_us, tuple(taken))
-        return tuple(taken)
+        taken = await recent_successes(self._store, plugin)
+        self._successes[plugin] = (now_us, taken)
+        return taken
+
+
+async def recent_successes(store: Store, plugin: str) -> tuple[float, ...]:
+    """Return how long the last successes of a plug-in took, in seconds, newest first."""
+    taken = []
+    wanted = JobFilter(states=frozenset({JobState.SUCCEEDED}), plugin=plugin)
+    async for job in store.jobs(wanted):
+        if job.started_us is not None and job.finished_us is not None:
+            taken.append((job.finished_us - job.started_us) / MICROSECONDS)
+        if len(taken) >= SUCCESSES:
+            break
+    return tuple(taken)

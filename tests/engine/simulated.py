@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from jobs.clock import MICROSECONDS, Clock
+from jobs.model import Target
 from jobs.outcomes import Answer, Outcome
 from worker.modelarts.auth import NoAuth
 from worker.modelarts.client import ModelArtsClient
@@ -106,6 +107,14 @@ class SimulatedCloud:
     def fleet(self) -> Fleet:
         """The projects and pools."""
         return self._cloud.fleet
+
+    def target(self, project: str, pool: str) -> Target:
+        """Return a pool as jobs name it."""
+        return Target(project_id=project, pool_name=pool)
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        """Return every request that arrived."""
+        return list(self._cloud.journal.entries())
 
     def inputs(self, project: str, pool: str, plugin: str) -> dict[str, Any]:
         """Return the inputs that a plug-in has, or is being given."""

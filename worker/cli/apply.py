@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -16,7 +15,7 @@ from jobs.errors import PlugwaveError, StalePlanError, UsageError
 from jobs.rollout_states import LIVE_ROLLOUTS
 from jobs.rollouts.course import manifest_of
 from jobs.rollouts.moved import moved
-from jobs.rollouts.plan import SHORT_DIGEST, Plan, kept_plan, read_plan
+from jobs.rollouts.plan import SHORT_DIGEST, Plan, kept_plan
 from jobs.store.protocol import Store
 from jobs.store.rollouts import RolloutRow
 from jobs.store.steering import SHORTEST_DIGEST
@@ -29,7 +28,7 @@ from worker.cli.following import Followed, Follower, rollout_fields, tell_recap
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.plan import changes_of
 from worker.cli.plan_views import plan_lines
-from worker.cli.planning import STDIN, content, manifest_in, plan_now
+from worker.cli.planning import given_plan, is_file, manifest_in, plan_now
 from worker.cli.printing import document
 from worker.cli.rollouts import my_word
 from worker.cli.session import configure_logs, loaded_settings, quiet_logs, run_async
@@ -134,10 +133,9 @@ async def _planned(console: Console, look: Outlook, asked: Asked) -> tuple[Plan,
 async def _given(store: Store, asked: Asked) -> Plan | None:
     """Return the plan that was named by its file or digest; None for a manifest."""
     what = asked.what
-    if what != STDIN and (path := Path(what)).exists():
-        data = content(path, what)
-        is_plan = data.lstrip()[:1] == b"{" and b'"kind":"Plan"' in data
-        return read_plan(data, what) if is_plan else None
+    found = given_plan(what)
+    if found is not None or is_file(what):
+        return found
     if len(what) >= SHORTEST_DIGEST and set(what) <= HEX:
         kept = await store.rollouts.plan(what)
         if kept is not None:

@@ -30,6 +30,11 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "plan": Entry(
             "Show what a rollout manifest would do; changes nothing.", "worker.cli.plan:plan"
         ),
+        "rehearse": Entry(
+            "Rehearse a rollout on virtual time: its finish, and how much can break; "
+            "changes nothing.",
+            "worker.cli.rehearse:rehearse",
+        ),
         "apply": Entry(
             "Start a rollout, and follow it to its verdict, which is the exit code.",
             "worker.cli.apply:apply",

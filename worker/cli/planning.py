@@ -12,7 +12,7 @@ from jobs.clock import SystemClock
 from jobs.errors import ManifestError
 from jobs.rollouts.fleetfile import FleetRow, read_fleet
 from jobs.rollouts.manifest import Manifest
-from jobs.rollouts.plan import Plan
+from jobs.rollouts.plan import Plan, read_plan
 from jobs.rollouts.planning import Terms, make_plan
 from jobs.rollouts.reading import read_manifest
 from jobs.rollouts.yamltext import MAX_BYTES
@@ -52,6 +52,24 @@ def manifest_in(file: str, changes: dict[str, str]) -> Manifest:
     """Return the manifest of a file, ``-`` for standard input, with values laid over it."""
     data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == STDIN else content(Path(file), file)
     return read_manifest(data, "<stdin>" if file == STDIN else file, changes)
+
+
+def is_file(file: str) -> bool:
+    """Whether what was named is a file, and not standard input or a digest."""
+    return file != STDIN and Path(file).exists()
+
+
+def given_plan(file: str) -> Plan | None:
+    """Return the plan that a file holds; None when it is a manifest, or no file.
+
+    Raises:
+        StalePlanError: If it is not the plan that was made.
+    """
+    if not is_file(file):
+        return None
+    data = content(Path(file), file)
+    is_plan = data.lstrip()[:1] == b"{" and b'"kind":"Plan"' in data
+    return read_plan(data, file) if is_plan else None
 
 
 def content(path: Path, name: str) -> bytes:

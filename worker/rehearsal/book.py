@@ -7,6 +7,7 @@ engine; only the tables are dictionaries here, and there is one worker.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 from jobs.changing import changed
@@ -111,7 +112,7 @@ class Book:
         elif first is None:
             waiting = []
         else:
-            waiting = [job for job, _ in zip(self._lines[first.n].values(), range(line))]
+            waiting = list(islice(self._lines[first.n].values(), line))
         return Sight(
             row=row,
             now_us=self._clock.now_us(),

@@ -17,6 +17,9 @@ from jobs.rollouts.estimate import QUICK_S, SLOW_S
 SAMPLE: Final = 5
 """From so many successes on, durations are drawn from them instead of being assumed."""
 
+AROUND: Final = 0.3
+"""How far, as a share, an assumed duration lies from the usual one at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
@@ -33,8 +36,9 @@ class Fates:
     Attributes:
         seed: What they follow from.
         rate: The true failure rate, 0 to 1.
-        successes_s: How long successes took before; assumed to be 1 to 4 minutes when these
-            are fewer than SAMPLE.
+        successes_s: How long successes took before.  When these are fewer than SAMPLE, one
+            duration from 1 to 4 minutes is assumed for the run, and each pool's is around it:
+            which one it is, is what nobody knows.
         slower: How many times longer a failure takes than a success.
     """
 
@@ -58,5 +62,6 @@ class Fates:
     def _takes_s(self, chance: random.Random) -> float:
         if len(self.successes_s) >= SAMPLE:
             return chance.choice(self.successes_s)
-        # The assumed bounds are far apart, so their middle is the geometric one.
-        return math.exp(chance.uniform(math.log(QUICK_S), math.log(SLOW_S)))
+        # The bounds are far apart, so that their middle is the geometric one.
+        usual_s = QUICK_S * math.exp(self.chance().random() * math.log(SLOW_S / QUICK_S))
+        return usual_s * chance.uniform(1 - AROUND, 1 + AROUND)
