@@ -111,6 +111,15 @@ def test_a_failed_canary_stops_it_with_5_and_says_by_which_rule(cli: Cli, start:
     assert why.lines[0] == "ndots is paused: 1 of 4 pools have ended."
     assert "canary tolerates 0" in why.lines[1]
     assert cli("watch", "ndots", "--timeout", "1s").code == 5
+    page = cli.folder / "report.html"
+    assert cli("report", "ndots", "--format", "html", "--out", str(page)).code == 0
+    assert "canary tolerates 0: 1 of 1 ended jobs" in page.read_text(encoding="utf-8")
+    assert page.stat().st_mode & 0o077 == 0
+    assert cli("report", "ndots", "--format", "junit").out.count("<testcase") == 4
+    report = cli("report", "ndots", "-o", "json").document
+    assert (report["schema"], report["counts"]["broken"]) == ("plugwave/v1", 1)
+    assert cli("report", "ndots", "--format", "csv", "-o", "json").code == 2
+    assert cli("report", "nobody").code == 6
     told = cli("abort", "ndots", "--reason", "wrong version")
     assert told.lines == ["ndots: aborted; it is aborting now"]
 

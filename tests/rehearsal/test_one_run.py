@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jobs.clock import MICROSECONDS
 from jobs.model import Target
+from jobs.pacing import Limit, Pace
 from jobs.rollout_states import RolloutState
 from jobs.rollouts.course import course_of
 from tests.builders import NOON_US, PROJECT
@@ -48,6 +49,17 @@ def test_a_stop_rule_ends_the_run() -> None:
     assert ending.state is RolloutState.PAUSED
     assert (ending.stopped_by, ending.stopped_wave, ending.broken) == ("cap", 0, 2)
     assert not ending.finished
+
+
+def test_what_was_not_sent_when_a_rule_stopped_it_never_is() -> None:
+    """Jobs that had only read by then are let go, as by a real store."""
+    stop = [{"name": "cap", "failures": 0}]
+    plan = planned(20, stop=stop, overshoot="fast")
+    ending = ended(plan, rate=1.0, pace=Pace(limit=Limit(count=1, window_s=5.0)))
+
+    assert len(ending.starts_us) == 20
+    assert ending.state is RolloutState.PAUSED
+    assert ending.broken < 20
 
 
 def test_a_rule_that_aborts_cancels_the_rest() -> None:

@@ -46,6 +46,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "watch": Entry(
             "Follow a rollout to its verdict, which is the exit code.", "worker.cli.status:watch"
         ),
+        "report": Entry(
+            "Report what became of a rollout: who, what, why, when, and every pool.",
+            "worker.cli.report:report",
+        ),
         "pause": Entry(
             "Let a rollout start nothing more; what is in flight ends.",
             "worker.cli.orders:pause",

@@ -1,6 +1,5 @@
 """`plugwave plan`: what a manifest would do to the fleet, without doing it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from jobs.errors import UsageError
 from jobs.rollouts.plan import Plan, plan_bytes
 from worker.cli.choices import Choices
 from worker.cli.console import Console
+from worker.cli.files import write_own
 from worker.cli.fleet import (
     PARTLY,
     exit_of,
@@ -92,7 +92,7 @@ async def _plan(choices: Choices, wanted: Wanted) -> int:
         made, sight = await plan_now(look, manifest, wanted.file, console)
     _print(console, made, wanted)
     if wanted.out is not None:
-        _write(wanted.out, plan_bytes(made))
+        write_own(wanted.out, plan_bytes(made))
         console.say(f"Plan written to {wanted.out}; digest {made.digest}")
     return _verdict(made, sight, wanted)
 
@@ -107,19 +107,6 @@ def _print(console: Console, made: Plan, wanted: Wanted) -> None:
     else:
         for line in plan_lines(made, console.symbols, detail=wanted.detail):
             console.out(line)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        beside.replace(path)
-    except OSError as error:
-        why = error.strerror or "it cannot be written"
-        raise UsageError(f"--out {path}: {why}", do="name a file in a folder of yours") from None
 
 
 def _verdict(made: Plan, sight: Sight, wanted: Wanted) -> int:
