@@ -8,14 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.clock import MICROSECONDS
+from jobs.errors import RolloutHeldError
 from jobs.model import Target
-from jobs.pacing import Limit, Pace
-from jobs.rollout_states import RolloutState
+from jobs.rollout_states import RolloutEvent, RolloutState
+from jobs.rollouts.advancing import decide
 from jobs.rollouts.course import course_of
+from jobs.rollouts.plan import Plan
+from jobs.states import JobEvent
+from jobs.store.protocol import Change
+from jobs.store.rollouts import Advance
 from tests.builders import NOON_US, PROJECT
 from tests.rehearsal.rehearsing import ended, planned
 from tests.rollouts.building import REST
 from worker.rehearsal.agenda import Agenda
+from worker.rehearsal.book import Book
 from worker.rehearsal.fates import Fates
 from worker.rehearsal.one_run import windows_used
 
@@ -51,15 +57,23 @@ def test_a_stop_rule_ends_the_run() -> None:
     assert not ending.finished
 
 
-def test_what_was_not_sent_when_a_rule_stopped_it_never_is() -> None:
-    """Jobs that had only read by then are let go, as by a real store."""
-    stop = [{"name": "cap", "failures": 0}]
-    plan = planned(20, stop=stop, overshoot="fast")
-    ending = ended(plan, rate=1.0, pace=Pace(limit=Limit(count=1, window_s=5.0)))
+async def test_what_was_not_sent_when_it_was_stopped_never_is() -> None:
+    """A job that had only read by then may not send, as in a real store."""
+    plan = planned(2)
+    agenda = Agenda(NOON_US)
+    book = Book(plan, course_of(plan), agenda)
+    job, *_ = book.advance(_looked(plan, book))
+    claimed, lease = book.claim(job)
+    book.advance(Advance(rollout=book.row.id, rev=book.row.rev, moves=[(RolloutEvent.PAUSED, {})]))
 
-    assert len(ending.starts_us) == 20
-    assert ending.state is RolloutState.PAUSED
-    assert ending.broken < 20
+    with pytest.raises(RolloutHeldError):
+        await book.record(Change(lease=lease, event=JobEvent.INTENDED, progress=claimed.progress))
+
+
+def _looked(plan: Plan, book: Book) -> Advance:
+    change = decide(course_of(plan), book.sight(10, ())).change
+    assert change is not None
+    return change
 
 
 def test_a_rule_that_aborts_cancels_the_rest() -> None:
