@@ -8,7 +8,8 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from jobs.rollouts.plan import read_plan
-from tests.cli.running import Cli
+from tests.cli.running import Cli, Ran
+from worker.cli.console import Console
 from worker.simulator import Simulator, SimulatorOptions
 
 Start = Callable[..., Simulator]
@@ -124,9 +125,20 @@ def test_a_failed_canary_stops_it_with_5_and_says_by_which_rule(cli: Cli, start:
     assert told.lines == ["ndots: aborted; it is aborting now"]
 
 
+def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, cli: Cli, *arguments: str) -> Ran:
+    """Run a command as if both streams were a terminal of 100 columns."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Console, "live", property(lambda _: True))
+        patched.setenv("COLUMNS", "100")
+        patched.setenv("FORCE_COLOR", "1")  # rich draws on what it takes for a terminal
+        return cli(*arguments)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60)
-def test_orders_are_repeatable_and_approvals_let_it_go_on(cli: Cli, start: Start) -> None:
+def test_orders_are_repeatable_and_approvals_let_it_go_on(
+    cli: Cli, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second of two equal orders says who was first, changes nothing and leaves with 0."""
     cloud = start()
     begun = cli("apply", write(cli, GATED), "--yes", "--detach", "-o", "name")
@@ -146,6 +158,11 @@ def test_orders_are_repeatable_and_approvals_let_it_go_on(cli: Cli, start: Start
     assert len(sends(cloud)) == 1
     why = cli("why", "ndots")
     assert "wave canary waits for approval" in why.out
+    drawn = _on_a_terminal(monkeypatch, cli, "watch", "ndots", "--timeout", "100ms")
+    assert drawn.code == 8
+    assert "wave canary waits for approval" in drawn.err
+    assert "Ctrl-C stops following; the rollout goes on" in drawn.err
+    assert drawn.lines[0].startswith("Rollout ndots is WAITING: 1 of 4 pools changed")
     assert "plugwave approve ndots --wave 1" in why.out
     waiting = cli("jobs", "list", "--state", "waiting", "-o", "name").lines[0]
     assert "wave canary waits for approval" in cli("why", waiting).out

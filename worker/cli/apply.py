@@ -21,11 +21,13 @@ from jobs.store.rollouts import RolloutRow
 from jobs.store.steering import SHORTEST_DIGEST
 from worker.app import Work
 from worker.applying import Begun, Submission, begin, insist_served
+from worker.cli.aside import Aside
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.fleet import Outlook, outlook
 from worker.cli.following import Followed, Follower, rollout_fields, tell_recap
 from worker.cli.lazy import PlugwaveCommand
+from worker.cli.live import Feed
 from worker.cli.plan import changes_of
 from worker.cli.plan_views import plan_lines
 from worker.cli.planning import given_plan, is_file, manifest_in, plan_now
@@ -186,13 +188,15 @@ def _tell_begun(console: Console, begun: Begun, *, alive: bool) -> None:
 
 async def _followed(console: Console, loaded: Loaded, row: RolloutRow, *, alive: bool) -> int:
     """Follow the rollout, working on it where nobody else does."""
-    configure_logs(console.choices, loaded, logs=quiet_logs(loaded))
+    aside = Aside(console.choices)
+    feed = Feed(console.symbols, aside.say, local=True) if console.live else None
+    configure_logs(console.choices, loaded, feed=feed, logs=quiet_logs(loaded))
     settings = loaded.settings
     if alive:
-        followed, now_us = await _follow(console, settings, row)
+        followed, now_us = await _follow(aside, settings, row, works=False)
     else:
         console.say("No worker is alive; this process works on it.")
-        found = await _worked(console, settings, row)
+        found = await _worked(aside, settings, row)
         if isinstance(found, int):
             return found
         followed, now_us = found
@@ -200,9 +204,14 @@ async def _followed(console: Console, loaded: Loaded, row: RolloutRow, *, alive:
     return followed.code
 
 
-async def _follow(console: Console, settings: Settings, row: RolloutRow) -> tuple[Followed, int]:
+async def _follow(
+    aside: Aside, settings: Settings, row: RolloutRow, *, works: bool
+) -> tuple[Followed, int]:
+    """Follow it; what others have to say meanwhile stands among the lines about it."""
     async with opened_store(settings.store, read_only=_may_only_read(settings)) as store:
-        followed = await Follower(console, store, SystemClock(), row).follow()
+        follower = Follower(Console(aside.choices), store, SystemClock(), row, works=works)
+        with aside.heard_by(follower.note):
+            followed = await follower.follow()
         return followed, await store.now_us()
 
 
@@ -210,16 +219,14 @@ def _may_only_read(settings: Settings) -> bool:
     return settings.store.sqlite_path is not None
 
 
-async def _worked(
-    console: Console, settings: Settings, row: RolloutRow
-) -> tuple[Followed, int] | int:
+async def _worked(aside: Aside, settings: Settings, row: RolloutRow) -> tuple[Followed, int] | int:
     """Be the worker until there is a verdict; return the exit code when it was left before."""
     work = Work(settings, slots=None, until_empty=False)
-    shift = Shift(console, work, SystemClock())
+    shift = Shift(aside, work, SystemClock())
     found: list[tuple[Followed, int]] = []
 
     async def follow() -> None:
-        found.append(await _follow(console, settings, row))
+        found.append(await _follow(aside, settings, row, works=True))
         work.stop()
 
     ended = await _beside(follow, shift, settings)

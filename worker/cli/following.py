@@ -1,17 +1,22 @@
 """Follow a rollout: one line for every change, one a minute when nothing does, then the recap.
 
-The lines go to stderr, and a person's terminal gets the same as a CI log; the recap is the
-result.  The exit code is the rollout's verdict.
+The lines go to stderr; a person's terminal gets a view that is redrawn instead, in which the
+latest of them stand.  The recap is the result.  The exit code is the rollout's verdict.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+import anyio
 
 from config.masking import clean_text, mask_text
 from jobs.clock import MICROSECONDS, Clock, iso
 from jobs.durations import format_duration
 from jobs.model import Job, JobId, job_name, rollout_name
+from jobs.report.reasons import diagnosis
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.rollouts.course import Course
 from jobs.rollouts.verdicts import done_of, stopped_by, verdict_of
@@ -19,13 +24,17 @@ from jobs.states import BAD_STATES, FINAL_STATES, JobState
 from jobs.store.cursor import EventCursor
 from jobs.store.protocol import Store
 from jobs.store.rollouts import RecordEntry, RolloutRow
-from worker.cli.console import Console
+from worker.cli.console import Console, local_time
 from worker.cli.printing import document
+from worker.cli.rollout_screen import RolloutScreen
 from worker.sighting import RolloutReader
 
 LOOK_EVERY_S: Final = 0.25
 TELL_EVERY_S: Final = 60.0
 """A line comes at least this often: silent runs get killed in CI."""
+
+LEAVES: Final = "Ctrl-C stops following; the rollout goes on"
+DRAINS: Final = "Ctrl-C drains: what is in flight ends, nothing new starts"
 
 TIMED_OUT: Final = 8
 EVENTS_AT_ONCE: Final = 500
@@ -53,17 +62,33 @@ _WAVE_WORDS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """How a rollout was when it was left: *code* is its verdict, 8 when the time was over."""
+    """How a rollout was when it was left: *code* is its verdict, 8 when the time was over.
+
+    ``causes`` are the failures that were seen to happen, by title.
+    """
 
     row: RolloutRow
     code: int
+    causes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Follower:
     """Tells what happens to one rollout until there is a verdict."""
 
-    def __init__(self, console: Console, store: Store, clock: Clock, row: RolloutRow) -> None:
+    def __init__(
+        self,
+        console: Console,
+        store: Store,
+        clock: Clock,
+        row: RolloutRow,
+        *,
+        works: bool = False,
+    ) -> None:
+        """Take what is told to whom; *works* says that this process runs the jobs as well."""
         self._console = console
+        self._works = works
+        self._causes: Counter[str] = Counter()
+        self._screen: RolloutScreen | None = None
         self._store = store
         self._clock = clock
         self._row = row
@@ -75,6 +100,35 @@ class Follower:
 
     async def follow(self, timeout_s: float | None = None) -> Followed:
         """Follow until the rollout has a verdict or the time is over."""
+        try:
+            with ExitStack() as drawing:
+                if self._console.live:
+                    symbols = self._console.symbols
+                    screen = RolloutScreen(self._store, self._clock, symbols, self._row.id)
+                    self._screen = drawing.enter_context(screen)
+                return await self._follow(timeout_s)
+        except anyio.get_cancelled_exc_class():
+            if not self._works:
+                self._say_left()
+            raise
+        finally:
+            self._screen = None
+
+    def _say_left(self) -> None:
+        name = self._row.name
+        self._console.say(
+            "Stopped following. The rollout goes on as long as a worker is alive.\n"
+            f"   watch again: plugwave watch {name}      hold it: plugwave pause {name}"
+        )
+
+    def note(self, text: str) -> None:
+        """Tell a line that is not about the rollout: in the view, where one is drawn."""
+        if self._screen is None:
+            self._console.say(text)
+        else:
+            self._screen.latest += text.splitlines()
+
+    async def _follow(self, timeout_s: float | None) -> Followed:
         until = None if timeout_s is None else self._clock.monotonic() + timeout_s
         self._course = await RolloutReader(self._store, self._clock).course(self._row)
         self._cursor = await self._store.event_cursor(since_us=self._row.created_us)
@@ -85,11 +139,17 @@ class Follower:
             await self._tell_record()
             code = verdict_of(self._row)
             if code is not None:
-                return Followed(row=self._row, code=code)
+                return self._left(code)
             if until is not None and self._clock.monotonic() >= until:
-                return Followed(row=self._row, code=TIMED_OUT)
-            self._tell_progress()
+                return self._left(TIMED_OUT)
+            if self._screen is None:
+                self._tell_progress()
+            else:
+                await self._screen.draw(self._causes, DRAINS if self._works else LEAVES)
             await self._clock.sleep(LOOK_EVERY_S)
+
+    def _left(self, code: int) -> Followed:
+        return Followed(row=self._row, code=code, causes=dict(self._causes))
 
     async def _now(self) -> RolloutRow:
         row = await self._store.rollouts.rollout(rollout_name(self._row.id))
@@ -98,8 +158,11 @@ class Follower:
 
     def _say(self, at_us: int, text: str) -> None:
         self._tell_at = self._clock.monotonic() + TELL_EVERY_S
-        stamp = (iso(at_us) or "")[11:19] + "Z"
-        self._console.say(f"{stamp} {clean_text(mask_text(text), 300)}")
+        line = clean_text(mask_text(text), 300)
+        if self._screen is None:
+            self._console.say(f"{(iso(at_us) or '')[11:19]}Z {line}")
+        else:
+            self._screen.latest.append(f"{local_time(at_us)[11:19]} {line}")
 
     async def _tell_record(self) -> None:
         for entry in await self._store.rollouts.record_of(self._row.id):
@@ -150,6 +213,8 @@ class Follower:
         if job is None or job.rollout != self._row.id or job.state not in FINAL_STATES:
             return
         self._ended += 1
+        if job.state in BAD_STATES:
+            self._causes[diagnosis(job).text().title] += 1
         size = done_of(self._row)[1]
         self._say(at_us, f"[{min(self._ended, size):>{len(str(size))}}/{size}] {_job_words(job)}")
 
@@ -185,12 +250,13 @@ def tell_recap(console: Console, followed: Followed, now_us: int) -> None:
     if console.structured:
         document(console, {"kind": "recap", **rollout_fields(row), "exit_code": code})
         return
-    for line in recap_lines(row, code, now_us):
+    for line in recap_lines(followed, now_us):
         console.out(line)
 
 
-def recap_lines(row: RolloutRow, code: int, now_us: int) -> list[str]:
+def recap_lines(followed: Followed, now_us: int) -> list[str]:
     """Return the last lines about a rollout."""
+    row, code = followed.row, followed.code
     tallies = [wave.tally for wave in row.waves]
     good = sum(one.succeeded + one.unchanged for one in tallies)
     ended, size, failed = done_of(row)
@@ -201,12 +267,16 @@ def recap_lines(row: RolloutRow, code: int, now_us: int) -> list[str]:
     stop = stopped_by(row)
     if stop is not None:
         lines.append(f"  Stopped: {clean_text(stop, 300)}")
+    if followed.causes:
+        told = ", ".join(f"{clean_text(one)} {count}" for one, count in followed.causes.items())
+        lines.append(f"  Failed:  {told}")
     took = (row.finished_us or now_us) - row.created_us
     lines.append(f"  Time:    {format_duration(max(0, took) / MICROSECONDS)}")
     lines += [
         f"  {'Next:' if not number else '     '}    {step}"
         for number, step in enumerate(_next(row, code, failed))
     ]
+    lines.append(f"  Report:  plugwave report {row.name} --format html --out report.html")
     return lines
 
 

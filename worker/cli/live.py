@@ -6,7 +6,6 @@ never pass through it: they are taken by a `Feed` and the latest stand in the vi
 
 import io
 import json
-import sys
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -18,6 +17,7 @@ from jobs.report.results import FINAL_ORDER
 from jobs.states import JobState
 from worker.cli.console import Console, counted
 from worker.cli.printing import fitted
+from worker.cli.screen import redrawn
 from worker.cli.symbols import Symbols
 from worker.statistics import InHand, WorkerStatistics
 
@@ -150,26 +150,11 @@ async def draw(
     console: Console, figures: Callable[[], WorkerStatistics], feed: Feed, clock: Clock
 ) -> None:
     """Redraw until cancelled; what stands then is taken away, the recap follows."""
-    from rich.console import Console as RichConsole  # noqa: PLC0415 - only when drawing
-    from rich.live import Live  # noqa: PLC0415 - only when drawing
-    from rich.text import Text  # noqa: PLC0415 - only when drawing
-
-    screen = RichConsole(file=sys.stderr, no_color=True, highlight=False, markup=False)
-    symbols = console.symbols
-    with Live(
-        console=screen,
-        auto_refresh=False,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ) as live:
+    with redrawn() as show:
         while True:
-            lines = live_lines(
-                figures(),
-                list(feed.latest),
-                symbols,
-                width=screen.width,
-                height=max(4, screen.height - 1),
+            show(
+                lambda width, height: live_lines(
+                    figures(), list(feed.latest), console.symbols, width=width, height=height
+                )
             )
-            live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
             await clock.sleep(REDRAW_S)
