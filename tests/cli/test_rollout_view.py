@@ -93,8 +93,8 @@ def test_it_tells_waves_work_holds_and_causes(plan: Plan) -> None:
         ),
         "  2 rest           ....................      0/16  . 16                        pending",
         (
-            "  Running now                                                 Step                      "
-            "For  Try"
+            "  Running now                                                 Step       "
+            "               For  Try"
         ),
         *[
             (
