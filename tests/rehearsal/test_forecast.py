@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from jobs.clock import MICROSECONDS
 from jobs.decide import Rules
 from jobs.model import PluginSeen, PoolSeen
 from jobs.pacing import Limit, Pace
@@ -15,7 +17,7 @@ from jobs.rollouts.course import course_of
 from jobs.rollouts.observed import Observed, Offer
 from jobs.rollouts.plan import Plan
 from jobs.rollouts.planning import make_plan
-from jobs.store.rollouts import Word
+from jobs.store.rollouts import RolloutRow, Word
 from jobs.store.sqlite import open_sqlite
 from tests.engine.one_worker import USUAL, OneWorker, Stage
 from tests.engine.simulated import SimulatedCloud
@@ -108,7 +110,7 @@ def test_a_rollout_that_never_ends_has_no_finish() -> None:
     assert found.curve[0].finishes == 0.0
 
 
-def seen_by(cloud: SimulatedCloud) -> Plan:
+def seen_by(cloud: SimulatedCloud, **spec: Any) -> Plan:
     """Return the plan that upgrades every pool of a simulated cloud."""
     pools = []
     for project, pool in cloud.fleet.targets:
@@ -124,17 +126,20 @@ def seen_by(cloud: SimulatedCloud) -> Plan:
                 offers=(Offer(version="1.6.63"), Offer(version=read[0])),
             )
         )
-    waves = [{"name": "one", "pick": {"count": 2}, "bake": "30s"}, REST]
-    return make_plan(a_manifest("1.6.63", waves=waves, budgets={"concurrency": 3}), pools, TERMS)
+    return make_plan(a_manifest("1.6.63", **spec), pools, TERMS)
 
 
-def run_by_the_engine(folder: Path, pools: int) -> tuple[Plan, float, int]:
-    """Run a rollout with the whole engine in the simulator; return how long it took, and calls."""
-    options = SimulatorOptions(projects=1, pools=pools, installed=1.0, seed=11, upgrade_s=UPGRADE_S)
+MOVING = LIVE_ROLLOUTS - {RolloutState.PAUSED}
 
-    async def main(loop: VirtualLoop, clock: VirtualClock) -> tuple[Plan, float, int]:
+
+def run_by_the_engine(
+    folder: Path, options: SimulatorOptions, **spec: Any
+) -> tuple[Plan, RolloutRow, int]:
+    """Run a rollout with the whole engine in the simulator; return how it ended, and calls."""
+
+    async def main(loop: VirtualLoop, clock: VirtualClock) -> tuple[Plan, RolloutRow, int]:
         cloud = SimulatedCloud(options, clock)
-        plan = seen_by(cloud)
+        plan = seen_by(cloud, **spec)
         with loop.real():
             store = await open_sqlite(folder / "jobs.db", clock)
         stage = Stage(
@@ -150,16 +155,14 @@ def run_by_the_engine(folder: Path, pools: int) -> tuple[Plan, float, int]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.run)
             row = begun.row
-            while row.state in LIVE_ROLLOUTS:
+            while row.state in MOVING:
                 await clock.sleep(1.0)
                 row = await mine.rollouts.rollout(plan.name)
             tasks.cancel_scope.cancel()
-        assert row.state is RolloutState.SUCCEEDED
-        assert row.finished_us is not None
         calls = len(cloud.entries())
         with loop.real():
             await store.close()
-        return plan, (row.finished_us - EPOCH_US) / 1e6, calls
+        return plan, row, calls
 
     return on_virtual_time(main)
 
@@ -168,7 +171,12 @@ def run_by_the_engine(folder: Path, pools: int) -> tuple[Plan, float, int]:
 @pytest.mark.timeout(60)
 def test_the_real_thing_lies_inside_the_forecast(tmp_path: Path) -> None:
     """The whole engine, with store, limiter and workers, ends between p10 and p90."""
-    plan, took_s, calls = run_by_the_engine(tmp_path, 8)
+    options = SimulatorOptions(projects=1, pools=8, installed=1.0, seed=11, upgrade_s=UPGRADE_S)
+    waves = [{"name": "one", "pick": {"count": 2}, "bake": "30s"}, REST]
+    plan, row, calls = run_by_the_engine(tmp_path, options, waves=waves, budgets={"concurrency": 3})
+    assert row.state is RolloutState.SUCCEEDED
+    assert row.finished_us is not None
+    took_s = (row.finished_us - EPOCH_US) / MICROSECONDS
     chance = random.Random(1)
     known = tuple(chance.uniform(*UPGRADE_S) for _ in range(200))
     circumstances = Circumstances(
@@ -222,6 +230,23 @@ def test_a_version_that_fails_on_8_percent_breaks_no_more_than_the_cap() -> None
 def test_a_healthy_version_finishes() -> None:
     """At 0.5 % of failures nothing stops it."""
     assert healthy_that_finish(100, range(1, 4)) == 3
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_the_whole_engine_keeps_the_cap_too(tmp_path: Path, seed: int) -> None:
+    """With store, limiter, client and simulator: broken <= cap + 1, as in a rehearsal."""
+    options = SimulatorOptions(
+        projects=1, pools=40, installed=1.0, seed=seed, upgrade_s=UPGRADE_S,
+        bad_pools=0.5, fail_s=60.0,
+    )  # fmt: skip
+    stop = [{"name": "cap", "failures": 5}]
+
+    _, row, _ = run_by_the_engine(tmp_path, options, stop=stop, budgets={"concurrency": seed * 4})
+
+    assert row.state is RolloutState.PAUSED
+    assert row.waves[0].tally.failed == 6
 
 
 @pytest.mark.soak
