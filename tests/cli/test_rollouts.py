@@ -141,7 +141,9 @@ def test_orders_are_repeatable_and_approvals_let_it_go_on(
 ) -> None:
     """The second of two equal orders says who was first, changes nothing and leaves with 0."""
     cloud = start()
-    begun = cli("apply", write(cli, GATED), "--yes", "--detach", "-o", "name")
+    rehearsed = cli("rehearse", write(cli, GATED), "--runs", "1", "-o", "json").document
+    assert (rehearsed["pools"], rehearsed["durations"], sends(cloud)) == (4, "assumed", [])
+    begun = cli("apply", "r.yaml", "--yes", "--detach", "-o", "name")
     assert begun.lines == ["ndots"]
     assert "No worker is alive" in begun.err
 

@@ -25,6 +25,7 @@ from jobs.store.cursor import EventCursor
 from jobs.store.protocol import Store
 from jobs.store.rollouts import RecordEntry, RolloutRow
 from worker.cli.console import Console, local_time
+from worker.cli.github import annotate, in_actions, summarise
 from worker.cli.printing import document
 from worker.cli.rollout_screen import RolloutScreen
 from worker.sighting import RolloutReader
@@ -215,6 +216,8 @@ class Follower:
         self._ended += 1
         if job.state in BAD_STATES:
             self._causes[diagnosis(job).text().title] += 1
+            if in_actions():
+                annotate(self._console, job, clean_text(mask_text(_why_of(job)), 300))
         size = done_of(self._row)[1]
         self._say(at_us, f"[{min(self._ended, size):>{len(str(size))}}/{size}] {_job_words(job)}")
 
@@ -228,6 +231,10 @@ class Follower:
         )
 
 
+def _why_of(job: Job) -> str:
+    return job.progress.detail or job.progress.cause or "no reason is known"
+
+
 def _job_words(job: Job) -> str:
     progress = job.progress
     target = progress.version or job.request.plugin.version or "?"
@@ -238,8 +245,7 @@ def _job_words(job: Job) -> str:
     pool = job.request.target.pool_name
     if job.state in BAD_STATES:
         word = "FAILED" if job.state is JobState.FAILED else "UNRESOLVED"
-        why = progress.detail or progress.cause or "no reason is known"
-        return f"{word} {pool} {job_name(job.id)} {why}"
+        return f"{word} {pool} {job_name(job.id)} {_why_of(job)}"
     word = "ok    " if job.state is JobState.SUCCEEDED else job.state.value
     return f"{word} {pool} {change} {took}".rstrip()
 
@@ -247,10 +253,13 @@ def _job_words(job: Job) -> str:
 def tell_recap(console: Console, followed: Followed, now_us: int) -> None:
     """Print what became of the rollout, and what to do next."""
     row, code = followed.row, followed.code
+    lines = recap_lines(followed, now_us)
+    if in_actions():
+        summarise(lines)
     if console.structured:
         document(console, {"kind": "recap", **rollout_fields(row), "exit_code": code})
         return
-    for line in recap_lines(followed, now_us):
+    for line in lines:
         console.out(line)
 
 
