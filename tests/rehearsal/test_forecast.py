@@ -39,7 +39,7 @@ def ample() -> bool:
 
 
 def after(runs: int) -> Callable[[], bool]:
-    """Time is over after so many seeds."""
+    """Time is over after so many runs."""
     asked = 0
 
     def over() -> bool:
@@ -80,11 +80,21 @@ def test_the_finish_is_told_as_a_range(found: Forecast) -> None:
 
 def test_what_did_not_fit_into_the_time_is_not_made_up() -> None:
     """A forecast from three seeds says that it is one."""
-    found = forecast(around(planned(3)), Wanted(runs=50), over=after(3))
+    rates = len(RATES)
+    found = forecast(around(planned(3)), Wanted(runs=50), over=after(3 * rates + 2))
 
     assert (found.runs, found.cut_short) == (3, True)
     assert found.as_dict()["seeds"] == [1, 3]
-    assert all(one.runs == 3 for one in found.curve)
+    assert [one.runs for one in found.curve] == [3] * rates
+
+
+def test_the_finish_comes_first_when_there_is_hardly_any_time() -> None:
+    """One run of a large fleet may take minutes: rates that were not run are not shown."""
+    found = forecast(around(planned(3)), Wanted(runs=5, rate=0.02), over=after(2))
+
+    assert [one.rate for one in found.curve] == [0.005, 0.02]
+    assert (found.runs, found.left_out, found.cut_short) == (1, len(RATES) - 2, True)
+    assert found.finish.p50_us is not None
 
 
 def test_rules_that_cost_healthy_rollouts_are_warned_about() -> None:

@@ -63,6 +63,8 @@ def _runs_lines(found: Forecast) -> Iterator[str]:
     first, last = wanted.seed, wanted.seed + found.runs - 1
     seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     why = f"; {wanted.runs} were wanted, then the time was over" if found.cut_short else ""
+    if found.left_out:
+        why += f" ({counted(found.left_out, 'rate')} left out)"
     yield f"{counted(found.runs, 'run')} for each rate ({seeds}){why}"
     took = "1 to 4 minutes (assumed)"
     if wanted.successes_s:

@@ -90,11 +90,13 @@ class Forecast:
     start_us: int
     finish: Finish
     curve: tuple[Point, ...]
+    left_out: int = 0
+    """Failure rates for which there was no time at all."""
 
     @property
     def cut_short(self) -> bool:
         """Whether time was over before all runs were made."""
-        return self.runs < self.wanted.runs
+        return self.runs < self.wanted.runs or self.left_out > 0
 
     def warnings(self) -> list[str]:
         """Return what a person should know before going on."""
@@ -119,6 +121,7 @@ class Forecast:
         return {
             "runs": self.runs,
             "runs_wanted": wanted.runs,
+            "rates_left_out": self.left_out,
             "seeds": [wanted.seed, wanted.seed + self.runs - 1],
             "start": iso(self.start_us),
             "durations": "recorded" if wanted.successes_s else "assumed",
@@ -152,28 +155,48 @@ def forecast(around: Circumstances, wanted: Wanted, *, over: Callable[[], bool])
     Args:
         around: What is rehearsed.
         wanted: How often.
-        over: Says that the time is over; asked after each seed, of which there is one at least.
+        over: Says that the time is over; asked before every run but the first.
     """
-    rates = sorted({*RATES, wanted.rate})
-    endings: dict[float, list[Ending]] = {rate: [] for rate in rates}
+    rates = sorted({*RATES, wanted.rate}, key=lambda rate: (rate != wanted.rate, rate))
+    endings: dict[float, list[Ending]] = {}
     runs = 0
-    while runs < wanted.runs and not (runs and over()):
-        for rate in rates:
-            fates = Fates(
-                seed=wanted.seed + runs,
-                rate=rate,
-                successes_s=wanted.successes_s,
-                slower=wanted.slower,
-            )
-            endings[rate].append(run_once(around, fates))
+    while runs < wanted.runs:
+        found = _one_seed(around, wanted, runs, rates, over)
+        if runs and len(found) < len(rates):
+            break  # numbers of different seeds are not compared
+        for rate, ending in found.items():
+            endings.setdefault(rate, []).append(ending)
         runs += 1
     return Forecast(
         wanted=wanted,
         runs=runs,
         start_us=around.start_us,
         finish=_finish(around, endings[wanted.rate]),
-        curve=tuple(_point(rate, endings[rate]) for rate in rates),
+        curve=tuple(_point(rate, endings[rate]) for rate in sorted(endings)),
+        left_out=len(rates) - len(endings),
     )
+
+
+def _one_seed(
+    around: Circumstances,
+    wanted: Wanted,
+    number: int,
+    rates: Sequence[float],
+    over: Callable[[], bool],
+) -> dict[float, Ending]:
+    """Run one seed for each rate, as far as there is time; the very first run is always made."""
+    found: dict[float, Ending] = {}
+    for rate in rates:
+        if (number or found) and over():
+            break
+        fates = Fates(
+            seed=wanted.seed + number,
+            rate=rate,
+            successes_s=wanted.successes_s,
+            slower=wanted.slower,
+        )
+        found[rate] = run_once(around, fates)
+    return found
 
 
 def _point(rate: float, endings: Sequence[Ending]) -> Point:
