@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jobs.clock import MICROSECONDS
 from jobs.errors import RolloutHeldError
 from jobs.model import Target
+from jobs.pacing import Limit, Pace
 from jobs.rollout_states import RolloutEvent, RolloutState
 from jobs.rollouts.advancing import decide
 from jobs.rollouts.course import course_of
@@ -188,8 +189,18 @@ def test_an_agenda_runs_what_waits_for_time_and_refuses_all_else() -> None:
         pass
 
     assert told == [NOON_US + 5 * MICROSECONDS]
-    with pytest.raises(TypeError, match="wait for an instant"):
+    with pytest.raises(TypeError, match="an instant or a pause"):
         agenda.start(foreign(), lambda _: None)
+
+
+def test_at_a_very_low_rate_sends_go_before_reads_and_it_ends() -> None:
+    """What was read is sent while it is fresh, as by the real limiter; nothing is read in vain."""
+    pace = Pace(limit=Limit(count=1, window_s=10.0))
+    ending = ended(planned(20), pace=pace)
+
+    assert ending.state is RolloutState.SUCCEEDED
+    assert ending.calls < 20 * 5
+    assert ending.peak_calls <= 6
 
 
 def test_nothing_of_a_rehearsal_touches_the_random_source_of_others() -> None:

@@ -1,8 +1,8 @@
-"""Virtual time: what is to happen when, and coroutines that wait for nothing but an instant.
+"""Virtual time: what is to happen when, and coroutines that wait for an instant or each other.
 
-No event loop takes part.  Production code that only ever waits for a `Clock` runs here as it
-is, and an hour of waiting costs a few microseconds.  Things of one instant happen in the order
-in which they were put down, so that two runs with one seed are the same.
+No event loop takes part.  Production code that waits for nothing but a `Clock` and a turn runs
+here as it is, and an hour of waiting costs a few microseconds.  Things of one instant happen in
+the order in which they were put down, so that two runs with one seed are the same.
 """
 
 import heapq
@@ -26,6 +26,27 @@ class _Until:
     def __await__(self) -> Generator["_Until", None, None]:
         """Hand the instant to the agenda."""
         yield self
+
+
+class Pause:
+    """Awaited by a coroutine until somebody on the same agenda lets it go on."""
+
+    __slots__ = ("_goes_on", "resume")
+
+    def __init__(self) -> None:
+        self._goes_on = False
+        self.resume: Callable[[], None] | None = None
+
+    def __await__(self) -> Generator["Pause", None, None]:
+        """Hand itself to the agenda, unless it is over already."""
+        if not self._goes_on:
+            yield self
+
+    def go_on(self) -> None:
+        """End the pause."""
+        self._goes_on = True
+        if self.resume is not None:
+            self.resume()
 
 
 class Agenda:
@@ -69,9 +90,12 @@ class Agenda:
         except StopIteration as end:
             then(end.value)
             return
+        if isinstance(waits, Pause):
+            waits.resume = partial(self.start, work, then)
+            return
         if not isinstance(waits, _Until):
             work.close()
-            raise TypeError("on an agenda one can wait for an instant, and for nothing else")
+            raise TypeError("on an agenda one can wait for an instant or a pause's end only")
         self.at(waits.at_us, partial(self.start, work, then))
 
     def step(self) -> bool:

@@ -16,8 +16,8 @@ from jobs.pacing import Bucket, Demand, Pace, reserve
 from jobs.rollouts.actions import Action
 from jobs.rollouts.plan import Plan, PlanRow
 from worker.calls import Permit, Wire
-from worker.limiter import Kind
-from worker.rehearsal.agenda import Agenda
+from worker.line import Kind, Lines, Waiting
+from worker.rehearsal.agenda import Agenda, Pause
 from worker.rehearsal.fates import Fates
 from worker.simulator.state import (
     Change,
@@ -39,20 +39,31 @@ FAR_US: Final = 10**15
 WHY: Final = "rehearsed: this pool breaks"
 
 
-class _Turn:
-    """The moment at which one request may leave."""
+class _Turn(Waiting["_Turn"]):
+    """A request in line; entered at the moment at which it may leave."""
 
-    def __init__(self, at_us: int, agenda: Agenda) -> None:
-        self._at_us = at_us
-        self._agenda = agenda
+    __slots__ = ("_pause", "_turns")
+
+    def __init__(self, project: str, kind: Kind, turns: "RehearsedTurns") -> None:
+        super().__init__(project, kind)
+        self._pause = Pause()
+        self._turns = turns
+
+    def begin(self) -> None:
+        """Say that its moment has come."""
+        self._pause.go_on()
 
     async def wait(self) -> None:
-        await self._agenda.until(self._at_us)
+        """It is time."""
 
     def use(self) -> bool:
+        """Use it: no turn is late here."""
         return True
 
     async def __aenter__(self) -> Permit:
+        """Wait for the moment."""
+        self._turns.line_up(self)
+        await self._pause
         return self
 
     async def __aexit__(
@@ -61,30 +72,47 @@ class _Turn:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        return None
+        """Give nothing back: requests in flight are not limited here."""
 
 
 class RehearsedTurns:
-    """Gives turns at the permitted rate, first come, first served."""
+    """Gives turns at the permitted rate; whose is next, `worker.line` says, as for real ones."""
 
     def __init__(self, agenda: Agenda, pace: Pace) -> None:
         self._pace = pace
         self._agenda = agenda
         self._rows: dict[str, Bucket] = {KEY: Bucket()}
+        self._lines: Lines[_Turn] = Lines()
 
     @property
     def limit_per_s(self) -> float:
         """Requests a second."""
         return self._pace.limit.count / self._pace.limit.window_s
 
-    def turn(self, project: str, kind: Kind) -> _Turn:  # noqa: ARG002 - all kinds wait alike here
-        """Return the next free turn."""
+    def turn(self, project: str, kind: Kind) -> _Turn:
+        """Return a context that waits for a turn."""
+        return _Turn(project, kind, self)
+
+    def line_up(self, one: _Turn) -> None:
+        """Put a request in line."""
+        self._lines.add(one)
+        if len(self._lines) == 1:
+            self._next_slot()
+
+    def _next_slot(self) -> None:
         now_us = self._agenda.now_us()
-        wanted = [Demand(project=project, waiting=1)]
+        wanted = [Demand(project="", waiting=1)]
         self._rows, slots = reserve(
             (KEY, self._pace), {}, wanted, self._rows, now_us=now_us, until_us=now_us + FAR_US
         )
-        return _Turn(slots[0].at_us, self._agenda)
+        self._agenda.at(slots[0].at_us, self._give)
+
+    def _give(self) -> None:
+        one = self._lines.next(None)
+        assert isinstance(one, _Turn), "a slot is reserved for whoever waits"
+        if len(self._lines):
+            self._next_slot()
+        one.begin()
 
 
 class RehearsedRequests:
