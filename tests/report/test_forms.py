@@ -52,7 +52,7 @@ spec:
 
 
 def observed(name: str, *, version: str = "1.14.5", blocked: str | None = None) -> Observed:
-    """Return a pool whose display name and region are hostile."""
+    """Return a pool whose display name is a formula."""
     return Observed(
         target=Target(project_id=PROJECT, pool_name=name, region="cn-north-4"),
         pool=PoolSeen(name=name, display_name=FORMULA, phase="Running"),

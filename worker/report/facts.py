@@ -15,6 +15,7 @@ from jobs.report.failures import FailureGroups
 from jobs.report.results import result_fields, seconds_between
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.rollouts.advancing import RULE
+from jobs.rollouts.course import SOURCE
 from jobs.rollouts.plan import Plan, PlanRow, kept_plan
 from jobs.rollouts.verdicts import done_of, stopped_by, verdict_of
 from jobs.states import BAD_STATES, GOOD_STATES, JobState
@@ -24,8 +25,6 @@ from jobs.store.rollouts import RecordEntry, RolloutRow, WaveRow
 TEXT: Final = 500
 MOST_ROLLOUTS: Final = 1000
 """Rollouts that are looked through for one that restores this one."""
-
-FOUND_NOTHING_TO_DO: Final = "unchanged"
 
 WORDS: Final[Mapping[str, str]] = {
     "planned": "submitted",
@@ -77,7 +76,7 @@ async def gathered(store: Store, row: RolloutRow) -> Read:
     assert kept is not None, "the store keeps the plan of every rollout"
     jobs: dict[Target, Job] = {}
     # From its creation on, oldest first, so that a job that was tried again replaces the first.
-    matching = JobFilter(since_us=row.created_us)
+    matching = JobFilter(source=SOURCE, since_us=row.created_us)
     async for job in store.jobs(matching, newest_first=False):
         if job.rollout == row.id:
             jobs[job.request.target] = job
