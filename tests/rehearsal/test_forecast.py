@@ -233,7 +233,7 @@ def healthy_that_finish(pools: int, seeds: range) -> int:
 @pytest.mark.slow
 def test_a_version_that_fails_on_8_percent_breaks_no_more_than_the_cap() -> None:
     """The careful preset with a cap stops it, by evidence, in the canary, or by the cap."""
-    assert_bad_versions_stop(300, range(1, 4))
+    assert_bad_versions_stop(200, range(1, 4))
 
 
 @pytest.mark.slow

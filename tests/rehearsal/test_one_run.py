@@ -123,7 +123,7 @@ def test_jobs_start_only_in_their_windows_and_the_openings_are_counted() -> None
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(
     cap=st.integers(0, 12),
     concurrency=st.integers(1, 100),
