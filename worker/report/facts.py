@@ -122,6 +122,7 @@ def facts_of(read: Read) -> dict[str, Any]:
             "included": plan.included,
             "jobs": size,
             "ended": ended,
+            "open": size - ended,
             "succeeded": sum(one.succeeded for one in tallies),
             "unchanged": sum(one.unchanged for one in tallies),
             "failed": sum(one.failed for one in tallies),

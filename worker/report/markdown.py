@@ -23,7 +23,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{_plain(facts['plugin'])} {_plain(facts['version'])} on {counts['jobs']} of "
         f"{counts['included']} pools: {counts['succeeded'] + counts['unchanged']} well, "
-        f"{counts['broken']} broken, {counts['cancelled']} not changed."
+        f"{counts['broken']} broken, {counts['cancelled']} not changed, "
+        f"{counts['open']} open."
     )
     yield ""
     if facts["stopped_by"]:
