@@ -28,6 +28,7 @@ DEFAULT_PRESET: Final = "careful"
 
 _EVIDENCE: Final = {"name": "evidence", "evidence": {}, "scope": "rollout"}
 _RATIO: Final = {"name": "ratio", "ratio": "15%", "minFinished": 20, "scope": "wave"}
+_CAP: Final = {"name": "cap", "failures": "5%", "scope": "rollout"}
 _REST: Final = {"name": "rest", "pick": {"rest": True}}
 
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
@@ -39,7 +40,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                 {"name": "broad", "pick": {"percent": 40, "spread": "region"}, "bake": "24h"},
                 _REST,
             ],
-            "stop": [_RATIO, _EVIDENCE],
+            "stop": [_CAP, _RATIO, _EVIDENCE],
         },
         "first-batch-pause": {
             "waves": [
