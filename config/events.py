@@ -180,6 +180,12 @@ _ALL: Final = (
         " request_id",
     ),
     _event(
+        "limit.changed",
+        "info",
+        "Another rate is allowed than before: a 429 taught it, or a time without one.",
+        "credential endpoint rate rate_before source",
+    ),
+    _event(
         "cloud.unreachable",
         "warning error",
         "No request to an endpoint gets an answer.",

@@ -13,9 +13,10 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from config.choices import LogFormat
 from config.lines import LinePipeline, Rendered, json_line, pretty_line
 from config.masking import Redactor
-from config.settings import LogFormat, LogSettings
+from config.settings import LogSettings
 from config.sinks import Sink, file_sink, sink_for
 from jobs.clock import Clock, SystemClock
 

@@ -8,7 +8,6 @@ whole, and never reads the environment; where values come from is `config.loadin
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -22,18 +21,23 @@ from config.addresses import (
     sqlite_path,
     store_engine,
 )
+from config.choices import Auth, LogFormat, LogLevel, ReadFirst, Upgrade
 from config.fields import (
+    AUTO,
     Count,
     Duration,
     Endpoint,
     Factor,
+    Permitted,
     PositiveDuration,
+    Quota,
     Rate,
     Region,
     Section,
     UserPath,
 )
 from config.profiles import PROFILES, ProfileName, ProfileSettings
+from jobs.learning import AUTO_START_PER_S
 from jobs.names import is_name
 from jobs.retention import DAY_S, Retention
 
@@ -63,47 +67,6 @@ def _secret(value: SecretStr) -> SecretStr:
 
 def _log_file(value: object) -> object:
     return None if value in ("stderr", "-") else value
-
-
-class Auth(StrEnum):
-    """How requests prove who we are."""
-
-    AUTO = "auto"  # the credential chain, first complete source wins
-    AKSK = "aksk"  # the chain, but only its key pairs
-    TOKEN = "token"  # noqa: S105 - the name of a method, not a token
-    NONE = "none"  # the simulator on this machine
-
-
-class Upgrade(StrEnum):
-    """Which call changes a plug-in that is installed."""
-
-    AUTO = "auto"
-    POST = "post"
-    PATCH = "patch"
-
-
-class ReadFirst(StrEnum):
-    """Whether a job looks at the pool before it sends."""
-
-    ALWAYS = "always"
-    WHEN_UNSURE = "when-unsure"
-
-
-class LogFormat(StrEnum):
-    """How log lines look."""
-
-    AUTO = "auto"
-    PRETTY = "pretty"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """The least important lines that are written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 def default_store_url(state: Path | None = None) -> SecretStr:
@@ -187,9 +150,11 @@ class CloudSettings(Section):
     """Base URL of IAM, which hands out tokens and temporary keys. Without it the address follows
     from the region; for an endpoint on this machine, that endpoint."""
 
-    rate: Annotated[Rate, Field(gt=0)] = 5.0
-    """Requests a second for each credential and endpoint; 0.5 is one every two seconds. The cloud
-    documents no limit; 5 is careful, and a 429 teaches every worker the real one."""
+    rate: Permitted = 5.0
+    """Requests a second for each credential and endpoint; 0.5 is one every two seconds, `500/10s`
+    a limit that is counted in ten seconds. The cloud documents no limit; 5 is careful, and a 429
+    teaches every worker a lower one. `auto` finds it: it begins with 5 and is raised until a 429
+    says no."""
 
     rate_per_project: Rate = 0.0
     """The same for each project, so that one cannot use up the rate of all; 0 is no own limit."""
@@ -254,6 +219,13 @@ class CloudSettings(Section):
     unreachable_after: PositiveDuration = 60.0
     """`work --until-empty` gives up with exit code 9 when no request got an answer for this
     long; without that option a worker waits on."""
+
+    @property
+    def rate_per_s(self) -> float:
+        """What `rate` says in requests a second; with `auto` where it begins."""
+        if isinstance(self.rate, Quota):
+            return self.rate.per_s
+        return AUTO_START_PER_S if self.rate == AUTO else self.rate
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

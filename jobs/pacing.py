@@ -9,8 +9,7 @@ that spacing is the closest at which no window of the server, wherever it starts
 more than the limit (reliability notes, finding 10).  It costs jitter/window of the rate.
 
 A 429 teaches the bucket, and the bucket is shared, so it teaches every worker on every
-machine: first from ``limit:N,time:W`` in its text, then from ``Retry-After``, then by
-slowing down and recovering step by step.
+machine; what it teaches is `jobs.learning`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,44 +17,38 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from jobs.clock import MICROSECONDS, seconds_to_us
-from jobs.retries import RETRY_AFTER_CEILING_S
+from jobs.learning import (
+    AUTO_MOST_PER_S,
+    CLOSE_S,
+    MAX_PAUSE_S,
+    Lesson,
+    Limit,
+    Refused,
+    Source,
+    climbed,
+    taught,
+)
+
+__all__ = [
+    "LATE_LIMIT_S",
+    "MAX_PAUSE_S",
+    "Bucket",
+    "Demand",
+    "Limit",
+    "Pace",
+    "Slot",
+    "allowed_per_s",
+    "free_at",
+    "reserve",
+    "spacing_us",
+    "throttled",
+]
 
 LATE_LIMIT_S: Final = 0.008
 """A slot used later than this is dropped; the rest of the jitter belongs to the network."""
 
-SLOWER: Final = 1.5
-"""Factor on the spacing when 429s come often and name no limit that we do not keep already."""
-
-SLOWEST: Final = 64.0
-"""The factor never grows beyond this; what is slower still is a limit to be configured."""
-
-OFTEN: Final = 10
-"""A 429 is a strike when fewer slots than this were given since the one before; two strikes in
-a row slow down.  A single 429 among many answers is somebody else's burst or a fault of the
-gateway: it pauses, as it asks, but says nothing about the rate."""
-
-FASTER: Final = 0.95
-"""Factor on the spacing for each second after that, down to 1: recovery within 30 s."""
-
-LEARNED_FOR_S: Final = 600.0
-"""How long a limit learned from a 429 holds before the configured one is tried again."""
-
-BLIND_PAUSE_S: Final = 1.0
-"""Pause after a 429 that names neither a limit nor a time."""
-
-MAX_PAUSE_S: Final = RETRY_AFTER_CEILING_S
-"""Longest pause after one 429; a cloud that wants more is asked again after that."""
-
 MAX_AHEAD_S: Final = 60.0
 """A slot further ahead than this, with no block to explain it, is a clock that was set back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """At most *count* requests in any *window_s* seconds."""
-
-    count: int
-    window_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,22 +58,17 @@ class Bucket:
     Attributes:
         next_us: The next free send time.
         blocked_us: Nothing may be sent before this instant.
-        factor: Spacing is stretched by this; 1 is the plain limit.
-        eased_us: Up to when `factor` has been recovered.
-        learned: A limit read from a 429, in force until ``learned_until_us``.
+        lesson: What 429s have taught; None when what is configured holds.
         gap_us: Start of a free stretch before ``next_us`` that was passed over.
         gap_end_us: Its end: a slot may start before this.
         given: Slots given since the last 429.
-        strikes: How many 429s in a row came often.
+        strikes: On a breaker's row: refusals in a row.
         refused: On a breaker's row: the mark of the credential that the cloud refused.
     """
 
     next_us: int = 0
     blocked_us: int = 0
-    factor: float = 1.0
-    eased_us: int = 0
-    learned: Limit | None = None
-    learned_until_us: int = 0
+    lesson: Lesson | None = None
     gap_us: int = 0
     gap_end_us: int = 0
     given: int = 0
@@ -90,11 +78,24 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How one key is to be paced: its configured limit, the jitter allowance and the burst."""
+    """How one key is to be paced.
+
+    Attributes:
+        limit: What is configured; with *auto* where to begin.
+        jitter_s: By how much the network may shift arrivals.
+        burst: Slots that may be used at once after a pause.
+        auto: The limit is not known: find it.
+    """
 
     limit: Limit
     jitter_s: float = 0.028
     burst: int = 1
+    auto: bool = False
+
+    @property
+    def most_per_s(self) -> float:
+        """Requests a second that are never exceeded."""
+        return AUTO_MOST_PER_S if self.auto else self.limit.per_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,34 +115,39 @@ class Slot:
     project: str
 
 
-def effective_limit(pace: Pace, bucket: Bucket, now_us: int) -> Limit:
-    """Return the stricter of the configured limit and a learned one that still holds.
-
-    The stricter one has its slots further apart, so that it keeps the windows of both.
-    """
-    learned = bucket.learned
-    if learned is None or now_us >= bucket.learned_until_us:
-        return pace.limit
-    return max(pace.limit, learned, key=lambda limit: _plain_s(limit, pace))
+def allowed_per_s(pace: Pace, bucket: Bucket) -> float:
+    """Return the requests a second that are allowed now, by settings and lessons."""
+    if bucket.lesson is None:
+        return pace.limit.per_s
+    return min(bucket.lesson.per_s, pace.most_per_s)
 
 
-def _plain_s(limit: Limit, pace: Pace) -> float:
-    return (limit.window_s + pace.jitter_s) / limit.count
+def window_s(pace: Pace, bucket: Bucket) -> float:
+    """Return the seconds of the window to be kept: the shorter one has its slots further apart."""
+    if bucket.lesson is None or bucket.lesson.named is None:
+        return pace.limit.window_s
+    return min(pace.limit.window_s, bucket.lesson.named.window_s)
 
 
-def spacing_us(pace: Pace, bucket: Bucket, now_us: int) -> int:
+def spacing_us(pace: Pace, bucket: Bucket) -> int:
     """Return the microseconds between two slots."""
-    plain_s = _plain_s(effective_limit(pace, bucket, now_us), pace)
-    return max(1, round(plain_s * bucket.factor * MICROSECONDS))
+    stretch = 1.0 + pace.jitter_s / window_s(pace, bucket)
+    return max(1, round(stretch / allowed_per_s(pace, bucket) * MICROSECONDS))
 
 
-def ease(bucket: Bucket, now_us: int) -> Bucket:
-    """Recover the factor by FASTER for each whole second since the last trouble."""
-    seconds = (now_us - bucket.eased_us) // MICROSECONDS
-    if bucket.factor <= 1.0 or seconds <= 0:
+def learning(pace: Pace, bucket: Bucket, now_us: int) -> Bucket:
+    """Return the row with what time without a 429 has taught."""
+    lesson = bucket.lesson
+    if lesson is None:
+        if not pace.auto:
+            return bucket
+        start = pace.limit.per_s
+        first = Lesson(per_s=start, last_per_s=start, source=Source.START, since_us=now_us)
+        return replace(bucket, lesson=replace(first, since_given=bucket.given))
+    after = climbed(lesson, bucket.given, now_us, pace.most_per_s)
+    if after is None and pace.auto:
         return bucket
-    factor = max(1.0, bucket.factor * FASTER ** min(seconds, 10_000))
-    return replace(bucket, factor=factor, eased_us=bucket.eased_us + seconds * MICROSECONDS)
+    return bucket if after is lesson else replace(bucket, lesson=after)
 
 
 def believable(pace: Pace, bucket: Bucket, now_us: int) -> Bucket:
@@ -150,10 +156,9 @@ def believable(pace: Pace, bucket: Bucket, now_us: int) -> Bucket:
     The row is changed, not merely read otherwise: a slot that moves ahead with every look
     would never come.
     """
-    limit = effective_limit(pace, bucket, now_us)
-    window_us = seconds_to_us((limit.window_s + pace.jitter_s) * bucket.factor)
+    window_us = max(seconds_to_us(pace.limit.window_s), spacing_us(pace, bucket))
     if bucket.blocked_us > now_us + seconds_to_us(MAX_PAUSE_S):
-        bucket = replace(bucket, blocked_us=0, eased_us=now_us)
+        bucket = replace(bucket, blocked_us=0)
     ahead_us = seconds_to_us(MAX_AHEAD_S) + window_us
     if bucket.next_us > max(now_us, bucket.blocked_us) + ahead_us:
         bucket = replace(bucket, next_us=now_us + window_us, gap_us=0, gap_end_us=0)
@@ -169,7 +174,7 @@ def free_at(pace: Pace, bucket: Bucket, now_us: int, *, from_us: int = 0) -> int
     in_gap_us = max(open_us, bucket.gap_us, now_us)
     if in_gap_us < bucket.gap_end_us:
         return in_gap_us
-    credit = (pace.burst - 1) * spacing_us(pace, bucket, now_us)
+    credit = (pace.burst - 1) * spacing_us(pace, bucket)
     return max(bucket.next_us, now_us - credit, open_us)
 
 
@@ -203,7 +208,7 @@ def reserve(
     key, pace = shared
     paces = {key: pace, **projects}
     changed = {
-        name: believable(own, ease(buckets.get(name, Bucket()), now_us), now_us)
+        name: believable(own, learning(own, buckets.get(name, Bucket()), now_us), now_us)
         for name, own in paces.items()
     }
     left = {demand.project: demand.waiting for demand in demands}
@@ -243,7 +248,7 @@ def _in_a_row(pace: Pace, bucket: Bucket, count: int, now_us: int, until_us: int
 
     For a high limit the loop above would be most of what a slot costs.
     """
-    step_us, first_us = spacing_us(pace, bucket, now_us), bucket.next_us
+    step_us, first_us = spacing_us(pace, bucket), bucket.next_us
     plain = first_us >= now_us and first_us >= bucket.blocked_us
     if not plain or bucket.gap_end_us or count <= 0 or first_us > until_us:
         return range(0)
@@ -282,7 +287,7 @@ def _without(pace: Pace, bucket: Bucket, at_us: int, now_us: int) -> Bucket:
 
     One gap is kept; a second one is lost, which costs slots and never breaks the limit.
     """
-    step_us = spacing_us(pace, bucket, now_us)
+    step_us = spacing_us(pace, bucket)
     before_end_us = at_us - step_us + 1
     if max(bucket.gap_us, now_us) <= at_us < bucket.gap_end_us:
         gaps = [(bucket.gap_us, before_end_us), (at_us + step_us, bucket.gap_end_us)]
@@ -300,38 +305,49 @@ def _without(pace: Pace, bucket: Bucket, at_us: int, now_us: int) -> Bucket:
 
 def _used(pace: Pace, bucket: Bucket, at_us: int) -> Bucket:
     """Return a project's own row after a slot at *at_us*."""
-    step_us = spacing_us(pace, bucket, at_us)
+    step_us = spacing_us(pace, bucket)
     credit_us = (pace.burst - 1) * step_us
     return replace(bucket, next_us=max(bucket.next_us, at_us - credit_us) + step_us)
 
 
 def throttled(
+    pace: Pace,
     bucket: Bucket,
     *,
     now_us: int,
+    age_s: float = 0.0,
     limit: Limit | None = None,
     retry_after_s: float | None = None,
 ) -> Bucket:
-    """Return the bucket after a 429: nothing is sent before the named time is over.
+    """Return the bucket after a 429: nothing is sent before the pause is over.
 
-    A named limit is learned as it stands.  When it is being kept already, or none is named,
-    the credential is shared with somebody else or the limit is unknown: then the spacing
-    grows by SLOWER, once 429s come often.
+    A request that had left before the last lesson's pause was over teaches nothing new; its
+    wish for time is obeyed all the same.
+
+    Args:
+        pace: How the key is paced.
+        bucket: Its row.
+        now_us: The store's time.
+        age_s: How long ago the refused request left.
+        limit: What the answer's text names.
+        retry_after_s: What its header names.
     """
-    pause = retry_after_s
-    if pause is None:
-        pause = limit.window_s if limit is not None else BLIND_PAUSE_S
-    blocked = max(bucket.blocked_us, now_us + seconds_to_us(min(pause, MAX_PAUSE_S)))
-    rested = replace(bucket, blocked_us=blocked, given=0, gap_us=0, gap_end_us=0)
-    if limit is not None and (bucket.learned != limit or now_us >= bucket.learned_until_us):
-        until_us = now_us + seconds_to_us(LEARNED_FOR_S)
-        return replace(rested, learned=limit, learned_until_us=until_us, strikes=0)
-    if now_us < bucket.blocked_us:
-        # Answers to requests that were already on the wire teach nothing more.
-        return replace(bucket, blocked_us=blocked)
-    if bucket.given >= OFTEN:
-        return replace(rested, strikes=0)
-    if bucket.strikes == 0:
-        return replace(rested, strikes=1)
-    factor = min(bucket.factor * SLOWER, SLOWEST)
-    return replace(rested, factor=factor, eased_us=blocked, strikes=bucket.strikes + 1)
+    sent_us = now_us - seconds_to_us(age_s)
+    lesson = bucket.lesson or Lesson(per_s=pace.limit.per_s)
+    if lesson.taught_us and max(lesson.taught_us, bucket.blocked_us) > sent_us:
+        wish_us = now_us + seconds_to_us(min(retry_after_s or 0.0, MAX_PAUSE_S))
+        return replace(bucket, blocked_us=max(bucket.blocked_us, wish_us))
+    close_us = bucket.blocked_us + seconds_to_us(CLOSE_S * max(1.0, lesson.window_s))
+    refused = Refused(
+        now_us=now_us,
+        sent_us=sent_us,
+        passed=max(0.0, bucket.given - (bucket.next_us - sent_us) / spacing_us(pace, bucket)),
+        resumed_us=bucket.blocked_us,
+        stretch=1.0 + pace.jitter_s / window_s(pace, bucket),
+        limit=limit,
+        retry_after_s=retry_after_s,
+    )
+    close = lesson.taught_us > 0 and sent_us <= close_us
+    after, pause_s = taught(lesson, refused, close=close)
+    blocked_us = max(bucket.blocked_us, now_us + seconds_to_us(pause_s))
+    return replace(bucket, lesson=after, blocked_us=blocked_us, given=0, gap_us=0, gap_end_us=0)

@@ -16,7 +16,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from config.addresses import StoreEngine
-from config.settings import CloudSettings, ReadFirst, Settings
+from config.choices import ReadFirst
+from config.settings import CloudSettings, Settings
 from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules, UpgradeCall
 from jobs.errors import ConfigError, PlugwaveError

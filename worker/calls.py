@@ -259,7 +259,8 @@ class Calls:
         if seen.outcome in THROTTLES:
             wire.throttled += 1
             self.counts.throttled += 1
-            await self.limiter.throttle(seen)
+            age_us = 0 if wire.sent_us is None else self.clock.now_us() - wire.sent_us
+            await self.limiter.throttle(seen, age_us / MICROSECONDS)
         self._troubles.met(seen, self._cloud.endpoint, self.guard.credential)
         return seen
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final
 
 import anyio
+import structlog
 
 from jobs.clock import MICROSECONDS, Clock, seconds_to_us
 from jobs.outcomes import Answer
@@ -26,10 +27,9 @@ from jobs.pacing import (
     LATE_LIMIT_S,
     Bucket,
     Demand,
-    Limit,
     Pace,
     Slot,
-    effective_limit,
+    allowed_per_s,
     reserve,
     throttled,
 )
@@ -39,8 +39,13 @@ from worker.stock import BIND_AHEAD_S, COMMIT_S, STOCK_S, Dated, Stock
 
 __all__ = ["Closed", "Kind", "Limiter", "Turn"]
 
+log = structlog.get_logger()
+
 REFILL_S: Final = 0.120
 """The stock is refilled when it reaches less far than this."""
+
+TOLD_AGAIN: Final = 1.25
+"""A rate that is this much higher or lower than the one told last is worth a line."""
 
 RETRY_S: Final = 0.100
 """Pause when no slot can be had yet (blocked by a 429, or a very low rate)."""
@@ -141,13 +146,14 @@ class Limiter:
         self._wake_lease = Bell()
         self._wake_hand = Bell()
         self._sent: deque[float] = deque(maxlen=10_000)
-        self._limit = pace.limit
+        self._allowed_per_s = pace.limit.per_s
+        self._told_per_s = pace.limit.per_s
         self._closed = False
 
     @property
     def limit_per_s(self) -> float:
         """Requests a second that are allowed at present."""
-        return self._limit.count / self._limit.window_s
+        return self._allowed_per_s
 
     def rate_per_s(self, over_s: float = 10.0) -> float:
         """Requests a second that were really sent in the last *over_s* seconds."""
@@ -214,21 +220,42 @@ class Limiter:
             self._wake_lease.ring()
         return at
 
-    async def throttle(self, answer: Answer) -> None:
-        """Learn from a 429; every worker that shares the store follows at its next slot."""
+    async def throttle(self, answer: Answer, age_s: float = 0.0) -> None:
+        """Learn from a 429 to a request that left *age_s* seconds ago.
+
+        Every worker that shares the store follows at its next slot.
+        """
         self._stock.clear()
-        key = self._key
+        key, pace = self._key, self._pace
 
         def learn(buckets: Mapping[str, Bucket], now_us: int) -> tuple[dict[str, Bucket], Bucket]:
             bucket = throttled(
+                pace,
                 buckets.get(key, Bucket()),
                 now_us=now_us,
+                age_s=age_s,
                 limit=answer.limit,
                 retry_after_s=answer.retry_after_s,
             )
             return {key: bucket}, bucket
 
-        await self._store.update_buckets([key], learn)
+        self._tell(await self._store.update_buckets([key], learn))
+
+    def _tell(self, bucket: Bucket) -> None:
+        """Log what is allowed now when it is something else than was told last."""
+        self._allowed_per_s = now = allowed_per_s(self._pace, bucket)
+        if 1 / TOLD_AGAIN < now / self._told_per_s < TOLD_AGAIN:
+            return
+        lesson = bucket.lesson
+        log.info(
+            "limit.changed",
+            credential=self._key.partition("|")[0],
+            endpoint=self._key.partition("|")[2],
+            rate=round(now, 2),
+            rate_before=round(self._told_per_s, 2),
+            source="settings" if lesson is None else lesson.source.value,
+        )
+        self._told_per_s = now
 
     async def run(self) -> None:
         """Keep turns coming until cancelled."""
@@ -280,15 +307,14 @@ class Limiter:
         assert self._project_pace is not None or not own
         projects = {key: self._project_pace for key in own if self._project_pace is not None}
         anchor: list[float] = [0.0, 0.0]
-        limit: list[Limit] = [self._limit]
+        row: list[Bucket] = []
 
         def take(
             buckets: Mapping[str, Bucket], now_us: int
         ) -> tuple[dict[str, Bucket], list[Slot]]:
             anchor[:] = [self.clock.monotonic(), now_us / MICROSECONDS]
-            limit[0] = effective_limit(self._pace, buckets.get(self._key, Bucket()), now_us)
             first_us = now_us + seconds_to_us(BIND_AHEAD_S)
-            return reserve(
+            changed, slots = reserve(
                 (self._key, self._pace),
                 projects,
                 demands,
@@ -296,9 +322,11 @@ class Limiter:
                 now_us=first_us,
                 until_us=first_us + seconds_to_us(STOCK_S),
             )
+            row[:] = [changed[self._key]]
+            return changed, slots
 
         slots = await self._store.update_buckets([self._key, *sorted(own)], take)
-        self._limit = limit[0]
+        self._tell(row[0])
         return [(anchor[0] + slot.at_us / MICROSECONDS - anchor[1], slot.project) for slot in slots]
 
     def _demands(self) -> list[Demand]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from anyio.abc import TaskGroup
 
+from config.fields import AUTO, Quota
 from config.settings import CloudSettings
 from jobs.decide import Offered
 from jobs.errors import ConfigError
@@ -29,14 +30,21 @@ from worker.modelarts.urls import Urls
 
 
 def limit_of(rate: float) -> Limit:
-    """Return *rate* requests a second as a limit; below one, a window that holds exactly one."""
-    return Limit(count=int(rate)) if rate >= 1 else Limit(count=1, window_s=1 / rate)
+    """Return *rate* requests a second as a limit: a window of a second, or what holds whole ones.
+
+    So 5 is five in a second, 2.5 is two in 0.8 s and 0.5 one in two seconds.
+    """
+    count = max(1, int(rate))
+    return Limit(count=count, window_s=count / rate)
 
 
 def pace_of(settings: CloudSettings) -> Pace:
     """Return how fast one credential may ask at one origin."""
-    limit = limit_of(settings.rate)
-    return Pace(limit=limit, jitter_s=settings.jitter, burst=settings.burst)
+    rate = settings.rate
+    limit = limit_of(settings.rate_per_s)
+    if isinstance(rate, Quota):
+        limit = Limit(count=rate.count, window_s=rate.window_s)
+    return Pace(limit=limit, jitter_s=settings.jitter, burst=settings.burst, auto=rate == AUTO)
 
 
 class ModelArtsCloud:
@@ -157,7 +165,7 @@ class Switchboard:
 
     def rate(self) -> float:
         """Return the requests a second that are allowed now, over all endpoints in use."""
-        return sum(limiter.limit_per_s for limiter in self.limiters) or self._settings.rate
+        return sum(limiter.limit_per_s for limiter in self.limiters) or self._settings.rate_per_s
 
     def calls_for(self, job: Job) -> Calls | None:
         """Return the calls of the job's account and endpoint; None when it has no endpoint.

@@ -20,9 +20,9 @@ from jobs.decide.rules import (
     with_answer,
     with_sight,
 )
+from jobs.learning import BLIND_PAUSE_S
 from jobs.model import Job, Progress
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome, PostVerdict
-from jobs.pacing import BLIND_PAUSE_S
 from jobs.retries import RETRY_AFTER_CEILING_S, backoff_s
 from jobs.states import JobEvent, WaitReason
 

@@ -15,6 +15,7 @@ from jobs.clock import MICROSECONDS, iso
 from jobs.durations import format_duration
 from jobs.model import Job, JobId, WorkerId, job_name
 from jobs.pacing import Bucket
+from jobs.report.limits import lessons
 from jobs.report.results import wanted_version
 from jobs.states import HELD_STATES
 from jobs.store.protocol import Event, WorkerRow
@@ -149,6 +150,10 @@ def surroundings(job: Job, evidence: Evidence) -> tuple[Reason, ...]:
         pause = ahead(blocked, evidence.now_us)
         text = f"The cloud asked for a pause (429); the next request may leave {pause}."
         found.append(Reason(kind="rate-limit", text=text, until_us=blocked))
+    found.extend(
+        Reason(kind="limit", text=f"Of {key.replace('|', ' at ')} is allowed: {told}.")
+        for key, told in lessons(evidence.buckets, evidence.now_us)
+    )
     if job.cancel_asked:
         text = "A cancel was asked for; it stops before the next send, what was sent is watched."
         found.append(Reason(kind="cancel-asked", text=text))

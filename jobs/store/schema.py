@@ -16,8 +16,9 @@ import orjson
 
 from jobs.clock import MICROSECONDS
 from jobs.errors import BadRequestError
+from jobs.learning import Lesson, Limit, Source
 from jobs.model import InputsBase, PluginSeen, PluginWish, Progress
-from jobs.pacing import Bucket, Limit
+from jobs.pacing import Bucket
 from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
 from jobs.store.facts import Figure
 
@@ -79,6 +80,7 @@ assert all(STATE_CODES[state] > LAST_OPEN for state in FINAL_STATES)
 _PROGRESS_NAMES: Final = tuple(field.name for field in fields(Progress))
 _PROGRESS_DEFAULTS: Final = tuple(getattr(Progress(), name) for name in _PROGRESS_NAMES)
 _PROGRESS_VALUES: Final = attrgetter(*_PROGRESS_NAMES)
+_BUCKET_NAMES: Final = frozenset(field.name for field in fields(Bucket))
 NO_PROGRESS: Final = Progress()
 
 NO_PROFILE: Final = ""
@@ -160,10 +162,14 @@ def bucket_text(bucket: Bucket) -> str:
 
 
 def bucket_value(text: str) -> Bucket:
-    """Return what `bucket_text` wrote."""
-    told = orjson.loads(text)
-    if told["learned"] is not None:
-        told["learned"] = Limit(**told["learned"])
+    """Return what `bucket_text` wrote; fields of another edition are left out."""
+    told = {name: value for name, value in orjson.loads(text).items() if name in _BUCKET_NAMES}
+    lesson = told.get("lesson")
+    if lesson is not None:
+        named = lesson["named"]
+        lesson["named"] = None if named is None else Limit(**named)
+        lesson["source"] = Source(lesson["source"])
+        told["lesson"] = Lesson(**lesson)
     return Bucket(**told)
 
 

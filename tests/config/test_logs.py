@@ -15,9 +15,10 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from config.choices import LogFormat, LogLevel
 from config.events import JOB_RESULT_KEYS
 from config.logs import configure, get_logger, reset
-from config.settings import LogFormat, LogLevel, LogSettings
+from config.settings import LogSettings
 from jobs.errors import ConfigError
 from jobs.report.results import result_fields
 from jobs.states import JobState

@@ -9,9 +9,9 @@ from pydantic import SecretStr, ValidationError
 
 from config import settings as settings_module
 from config.addresses import StoreEngine
+from config.choices import Auth
 from config.keys import Key, all_keys
 from config.settings import (
-    Auth,
     CloudSettings,
     LogSettings,
     Settings,

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from jobs.errors import NothingMatchedError
+from jobs.learning import Lesson, Limit, Source
 from jobs.model import JobId, Progress, Target, WorkerId
-from jobs.pacing import Bucket, Limit
+from jobs.pacing import Bucket
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.protocol import JobFilter, Store
 from tests.builders import NOON_US, PROJECT, a_request
@@ -292,7 +293,7 @@ async def test_a_store_says_what_it_is(store: Store) -> None:
 
 async def test_buckets_come_back_as_they_were_left(store: Store) -> None:
     """Every field of a limiter row is kept, also one that the rule gets tomorrow."""
-    learned = {"learned": Limit(count=7, window_s=0.5), "factor": 1.5}
+    learned = {"lesson": Lesson(per_s=2.5, source=Source.TEXT, named=Limit(count=7, window_s=0.5))}
     numbers = {
         field.name: number
         for number, field in enumerate(fields(Bucket), start=1)

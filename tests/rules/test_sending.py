@@ -11,9 +11,9 @@ import pytest
 
 from jobs.clock import MICROSECONDS
 from jobs.decide import Move, Step, next_move
+from jobs.learning import BLIND_PAUSE_S, Limit
 from jobs.model import PluginSeen
 from jobs.outcomes import BY_OUTCOME, ROWS, Outcome, PostVerdict
-from jobs.pacing import BLIND_PAUSE_S, Limit
 from jobs.states import JobEvent, JobState, WaitReason, next_state
 from tests.builders import NOON_US
 from tests.rules.builders import after, answered, rules, sending

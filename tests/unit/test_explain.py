@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jobs.causes import CAUSES
+from jobs.learning import Lesson, Limit, Source
 from jobs.model import Job, JobId, Progress, WorkerId
 from jobs.pacing import Bucket
 from jobs.report.explain import Explanation, explain
@@ -277,6 +278,38 @@ def test_a_pause_the_cloud_asked_for_is_told_to_every_open_job() -> None:
 
     assert told.reasons[-1].kind == "rate-limit"
     assert told.reasons[-1].until_us == NOON_US + 5 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("lesson", "text"),
+    [
+        (
+            Lesson(
+                per_s=25.0,
+                source=Source.TEXT,
+                named=Limit(count=25),
+                taught_us=NOON_US - 60 * SECOND,
+            ),
+            "at most 25 requests a second (named by a 429: 25 in 1s, last 429 1m ago).",
+        ),
+        (
+            Lesson(per_s=24.44, step=1, taught_us=NOON_US),
+            "at most 24.4 requests a second (observed, last 429 0s ago, trying more).",
+        ),
+        (
+            Lesson(per_s=7.5, source=Source.START),
+            "at most 7.5 requests a second (rate is auto: nothing was refused yet).",
+        ),
+    ],
+    ids=["text", "observed", "auto"],
+)
+def test_a_limit_that_was_learned_is_told_with_where_from(lesson: Lesson, text: str) -> None:
+    """Who asks why it is slow reads how fast it may be, and who said so."""
+    rows = {"token:ab|https://x": Bucket(lesson=lesson), "other": Bucket()}
+
+    told = asked(a_job(JobState.READY), buckets=rows)
+
+    assert texts(told)[-1] == f"Of token:ab at https://x is allowed: {text}"
 
 
 def test_a_cancel_that_was_asked_for_is_told() -> None:

@@ -39,10 +39,14 @@ async def plan_now(
     listed = _fleet_file(manifest, file)
     places = await _places(look, manifest, listed)
     if console.live:
-        console.say(f"Reading the fleet, at most {look.settings.cloud.rate:g} requests a second")
+        console.say(
+            f"Reading the fleet, at most {look.settings.cloud.rate_per_s:g} requests a second"
+        )
     sight = await observe(look.cloud, manifest, places, listed)
     insist(sight.fleet)
-    terms = Terms(now_us=SystemClock().now_us(), mask=masked_inputs, rate=look.settings.cloud.rate)
+    terms = Terms(
+        now_us=SystemClock().now_us(), mask=masked_inputs, rate=look.settings.cloud.rate_per_s
+    )
     made = make_plan(manifest, sight.pools, terms)
     _tell_troubles(console, sight)
     return made, sight

@@ -14,9 +14,10 @@ from typing import Final, TextIO, TypeVar
 
 import anyio
 
+from config.choices import LogFormat, LogLevel
 from config.loading import Loaded, Places, load
 from config.logs import configure
-from config.settings import LogFormat, LogLevel, LogSettings, StoreSettings
+from config.settings import LogSettings, StoreSettings
 from config.sources import Flag
 from jobs.store.protocol import Store
 from worker.cli.choices import Choices

@@ -7,6 +7,7 @@ import click
 from config.masking import clean_text
 from jobs.durations import format_duration
 from jobs.errors import UsageError
+from jobs.report.limits import lessons
 from jobs.states import OPEN_STATES, JobState
 from jobs.store.facts import Figure, Finding
 from jobs.store.protocol import Store
@@ -69,6 +70,7 @@ async def _stats(choices: Choices) -> None:
         workers = await store.workers()
         now_us = await store.now_us()
         figures = await store.figures()
+        limits = lessons(await store.buckets(), now_us)
     body = {
         "store": store_place(loaded_settings(choices).settings.store),
         **body,
@@ -76,6 +78,7 @@ async def _stats(choices: Choices) -> None:
         "figures": [
             {"name": one.name, "value": one.value, "unit": one.unit or None} for one in figures
         ],
+        "limits": dict(limits),
     }
     if console.structured:
         document(console, body)
@@ -89,6 +92,8 @@ async def _stats(choices: Choices) -> None:
     width = max((len(figure.name) for figure in figures), default=0)
     for figure in figures:
         console.out(f"{figure.name:<{width}}  {shown(figure)}")
+    for key, told in limits:
+        console.out(f"limit    {clean_text(key.replace('|', ' at '))}: {told}")
     worker_table(console, workers, now_us)
 
 

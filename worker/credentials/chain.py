@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from config.choices import Auth
 from config.profiles import ProfileSettings
-from config.settings import Auth, CloudSettings, Settings
+from config.settings import CloudSettings, Settings
 from jobs.errors import ConfigError
 from worker.credentials import files, variables
 from worker.credentials.sources import (
