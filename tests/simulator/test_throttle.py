@@ -1,11 +1,12 @@
 """The limit: strict, for each credential, and said in the text of the refusal."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.simulator.asking import QUICK, Client, asking
-from worker.simulator.throttle import Throttle
+from worker.simulator.throttle import LimitKind, Permitted, Throttle
 
 MESSAGE = (
     "The throttling threshold has been reached: policy user over ratelimit,limit:3,time:1 second"
@@ -128,9 +129,77 @@ def test_no_second_holds_more_than_the_limit(gap_us: int) -> None:
     passed = [
         at
         for at in range(0, 3_000_000, max(gap_us, 997))
-        if throttle.refusal("me", at, limit=5, daily_quota=None) is None
+        if throttle.refusal("me", at, permitted=Permitted(limit=5), daily_quota=None) is None
     ]
 
     assert len(passed) >= 9
     for first, sixth in zip(passed, passed[5:], strict=False):
         assert sixth - first >= 1_000_000
+
+
+def passed(permitted: Permitted, times_ms: Sequence[int]) -> list[int]:
+    """Return which of the requests at these milliseconds are let through."""
+    throttle = Throttle()
+    return [
+        at
+        for at in times_ms
+        if throttle.refusal("me", at * 1000, permitted=permitted, daily_quota=None) is None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "let_through"),
+    [
+        pytest.param("sliding", [500, 501, 502, 1500, 1501], id="sliding"),
+        pytest.param("fixed", [500, 501, 502, 1000, 1001, 1500], id="fixed"),
+        pytest.param("bucket", [500, 501, 502, 1000, 1500, 1501], id="bucket"),
+    ],
+)
+def test_each_kind_of_limit_counts_in_its_own_way(kind: LimitKind, let_through: list[int]) -> None:
+    """Three in a second: of a sliding one, of each full one, or of tokens that come evenly."""
+    times = [500, 501, 502, 503, 1000, 1001, 1500, 1501]
+
+    assert passed(Permitted(limit=3, kind=kind), times) == let_through
+
+
+def test_a_limit_may_be_counted_for_each_project() -> None:
+    """Two projects of one user have one each; two users of one project share it."""
+    throttle, permitted = Throttle(), Permitted(limit=1, scope="project")
+
+    def ask(who: str, project: str) -> bool:
+        over = throttle.refusal(who, 0, permitted=permitted, daily_quota=None, project=project)
+        return over is None
+
+    assert [ask("a", "p"), ask("a", "q"), ask("b", "p")] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("permitted", "text"),
+    [
+        (Permitted(limit=1, window_s=60.0), ": policy user over ratelimit,limit:1,time:1 minute"),
+        (Permitted(limit=1, window_s=10.0), ": policy user over ratelimit,limit:1,time:10 second"),
+        (Permitted(limit=1, named=False), ""),
+    ],
+    ids=["a-minute", "ten-seconds", "unnamed"],
+)
+def test_a_refusal_names_the_limit_unless_it_is_told_not_to(
+    permitted: Permitted, text: str
+) -> None:
+    """As the cloud's gateway writes it, or without anything to learn from."""
+    throttle = Throttle()
+    over = [throttle.refusal("me", 0, permitted=permitted, daily_quota=None) for _ in range(2)][1]
+
+    assert over is not None
+    assert over.message == f"The throttling threshold has been reached{text}"
+
+
+async def test_a_limit_can_change_while_it_runs() -> None:
+    """What was let through before still counts under the new one."""
+    async with asking(replace(QUICK, limit=5)) as client:
+        seen = await _statuses(client, 4)
+        client.cloud.change(limit=2)
+        seen += await _statuses(client, 1)
+        client.clock.advance(1.0)
+        seen += await _statuses(client, 3)
+
+    assert seen == [200, 200, 200, 200, 429, 200, 200, 429]

@@ -20,6 +20,7 @@ from worker.simulator.options import (
     Site,
     ValuesShape,
 )
+from worker.simulator.throttle import LimitKind, LimitScope
 
 RATE: Final = click.FloatRange(0, 1)
 
@@ -49,7 +50,11 @@ _WORDS: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
         "answer_status": (int, "Status of an accepted create: 200, 201 or 202."),
         "values_shape": (click.Choice(get_args(ValuesShape)), "How inputs are told a second time."),
         "hide_inputs": (bool, "Lists tell neither inputs nor version."),
-        "limit": (int, "Requests a credential may make in any second."),
+        "limit": (int, "Requests a credential may make in a window."),
+        "limit_window_s": (float, "Real seconds of that window."),
+        "limit_kind": (click.Choice(get_args(LimitKind)), "How requests are counted."),
+        "limit_scope": (click.Choice(get_args(LimitScope)), "For whom they are counted."),
+        "limit_unnamed": (bool, "A 429 tells neither limit nor window."),
         "retry_after": (bool, "A 429 carries Retry-After."),
         "daily_quota": (int, "Requests a credential may make in a day."),
         "lost_before": (RATE, "Connection reset before the effect."),

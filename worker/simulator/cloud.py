@@ -181,8 +181,13 @@ class Cloud:
         if isinstance(who, Rejected):
             return answers.rejection(who, visit.request_id)
         visit.credential = who
-        limit, quota = self.options.limit, self.options.daily_quota
-        over = self._throttle.refusal(who, visit.received_us, limit=limit, daily_quota=quota)
+        over = self._throttle.refusal(
+            who,
+            visit.received_us,
+            permitted=self.options.permitted,
+            daily_quota=self.options.daily_quota,
+            project=visit.place.project_id or "",
+        )
         if over is not None:
             return answers.gateway_refusal(
                 429,

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 from jobs.errors import ConfigError
+from worker.simulator.throttle import LimitKind, LimitScope, Permitted
 
 Site = Literal["cn", "eu"]
 PostMode = Literal["upsert", "conflict-409", "conflict-400", "no-op"]
@@ -43,11 +44,12 @@ _RATES: Final = (
     "offer_gaps",
     "iam_faults",
 )
-_FLAGS: Final = ("open_fleet", "keep_inputs", "hide_inputs", "retry_after")
+_FLAGS: Final = ("open_fleet", "keep_inputs", "hide_inputs", "retry_after", "limit_unnamed")
 _COUNTS: Final = ("projects", "pools", "seed", "users", "key_pairs")
 _AT_LEAST_ONE: Final = ("accounts", "workspaces")
 _LIMITS: Final = ("limit", "daily_quota")
 _SECONDS: Final = ("fail_s", "creating_s", "lag_s", "late_s", "slow_s", "lock_s", "skew_s")
+_MORE_THAN_ZERO: Final = ("token_life_s", "limit_window_s", "speed")
 _RANGES: Final = ("install_s", "upgrade_s")
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType(
     {
@@ -58,6 +60,8 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType(
         "answer_status": (200, 201, 202),
         "auth": get_args(Auth),
         "metadata": get_args(Metadata),
+        "limit_kind": get_args(LimitKind),
+        "limit_scope": get_args(LimitScope),
     }
 )
 
@@ -115,7 +119,11 @@ class SimulatorOptions:
         answer_status: Status of an accepted create.
         values_shape: How list and show tell the inputs a second time.
         hide_inputs: List items tell neither inputs nor the spec's version.
-        limit: Requests a credential may make in any second; None is no limit.
+        limit: Requests a credential may make in a window; None is no limit.
+        limit_window_s: Real seconds of that window.
+        limit_kind: How it is counted; see `worker.simulator.throttle`.
+        limit_scope: For whom: each ``user`` or each ``project``.
+        limit_unnamed: The text of a 429 tells neither limit nor window.
         retry_after: A 429 carries ``Retry-After``.
         daily_quota: Requests a credential may make in a day (UTC).
         lost_before: The connection is reset before the effect.
@@ -168,6 +176,10 @@ class SimulatorOptions:
     values_shape: ValuesShape = "absent"
     hide_inputs: bool = False
     limit: int | None = None
+    limit_window_s: float = 1.0
+    limit_kind: LimitKind = "sliding"
+    limit_scope: LimitScope = "user"
+    limit_unnamed: bool = False
     retry_after: bool = False
     daily_quota: int | None = None
     lost_before: float = 0.0
@@ -204,6 +216,19 @@ class SimulatorOptions:
             raise ConfigError("the rates of the write faults add up to more than 1")
         if self.projects * self.pools > MOST_POOLS:
             raise ConfigError(f"more than {MOST_POOLS} pools", pools=self.projects * self.pools)
+
+    @property
+    def permitted(self) -> Permitted | None:
+        """What the limit lets through; None without one."""
+        if self.limit is None:
+            return None
+        return Permitted(
+            limit=self.limit,
+            window_s=self.limit_window_s,
+            kind=self.limit_kind,
+            scope=self.limit_scope,
+            named=not self.limit_unnamed,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return every option by name, as JSON takes it."""
@@ -251,9 +276,8 @@ def _check_each(options: SimulatorOptions) -> None:
     for name, choices in _CHOICES.items():
         value = getattr(options, name)
         _insist(options, name, value in choices and not isinstance(value, bool))
-    life_s = options.token_life_s
-    _insist(options, "token_life_s", _is_number(life_s) and life_s > 0)
-    _insist(options, "speed", _is_number(options.speed) and options.speed > 0)
+    for name in _MORE_THAN_ZERO:
+        _insist(options, name, _is_number(value := getattr(options, name)) and value > 0)
     _insist(options, "region", bool(options.region))
 
 
