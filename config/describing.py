@@ -70,13 +70,18 @@ def settings_reference() -> list[Reference]:
     """Return every key with variable, default and meaning, for the settings page and its test."""
     return [
         Reference(
-            key=f"{key.name}.REGION" if key.keyed else key.name,
-            variable=variable_of((*key.path, "REGION") if key.keyed else key.path),
+            key=".".join((*key.path, *_below(key))),
+            variable=variable_of((*key.path, *_below(key))),
             default=_default_text(key),
             meaning=" ".join((key.field.description or "").split()),
         )
         for key in (*all_keys().values(), *profile_keys("NAME"))
     ]
+
+
+def _below(key: Key) -> tuple[str, ...]:
+    """Return what stands for the names below a key that has some."""
+    return (str(_extra(key).get("below", "REGION")),) if key.keyed else ()
 
 
 def value_text(key: Key, value: object) -> str:

@@ -16,7 +16,12 @@ from jobs.durations import parse_duration
 from jobs.names import is_region
 
 
-def _number(value: object) -> object:
+def not_a_bool(value: object) -> object:
+    """Return the value unless it is a bool, which pydantic would take for a number.
+
+    Raises:
+        ValueError: If it is one.
+    """
     if isinstance(value, bool):
         raise ValueError("write a number, not true or false")  # noqa: TRY004 - pydantic reports ValueError
     return value
@@ -100,9 +105,9 @@ Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 PositiveDuration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 """Seconds, more than zero."""
 
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-Factor = Annotated[float, BeforeValidator(_number), Field(ge=1)]
-Rate = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10_000)]
+Count = Annotated[int, BeforeValidator(not_a_bool), Field(ge=1)]
+Factor = Annotated[float, BeforeValidator(not_a_bool), Field(ge=1)]
+Rate = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=10_000)]
 Endpoint = Annotated[str, AfterValidator(checked_endpoint)]
 Region = Annotated[str, AfterValidator(_region)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]

@@ -22,6 +22,7 @@ from config.addresses import (
     store_engine,
 )
 from config.choices import Auth, LogFormat, LogLevel, ReadFirst, Upgrade
+from config.fairness import FairnessSettings
 from config.fields import (
     AUTO,
     Count,
@@ -318,6 +319,7 @@ class Settings(Section):
     cloud: CloudSettings = Field(default_factory=CloudSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
+    fairness: FairnessSettings = Field(default_factory=FairnessSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
 
     profiles: Mapping[ProfileName, ProfileSettings] = Field(default_factory=dict)

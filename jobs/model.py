@@ -7,7 +7,7 @@ secret-bearing: they are stored and sent, never logged whole and never part of a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any, Final, NewType
 
 from jobs.states import JobState, WaitReason
 
@@ -35,6 +35,11 @@ class InputsBase(StrEnum):
     CURRENT = "current"  # what is installed; the default, so that nothing is reset
     TEMPLATE = "template"  # the template's defaults
     EMPTY = "empty"  # nothing: exactly the job's inputs are sent
+
+
+AGING_S: Final = 600.0
+"""What a point of priority is worth.  It stands in the indexes of the stores, so that a job has
+its place from the start; hence no setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,8 @@ class JobRequest:
     idempotency_key: str | None = None
     profile: str | None = None
     priority: int = 0
+    """A point is worth AGING_S of waiting: so the urgent goes first, and nothing waits for ever."""
+
     not_before_us: int | None = None
     deadline_s: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ A 429 teaches the bucket, and the bucket is shared, so it teaches every worker o
 machine; what it teaches is `jobs.learning`.
 """
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -100,11 +101,19 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """Requests that wait under one project; *project_key* is None when it has no own limit."""
+    """Requests that wait under one project.
+
+    Attributes:
+        project: Whose.
+        waiting: How many.
+        project_key: The key of its own limit; None when it has none.
+        weight: Its slots for each one of a project of weight 1.
+    """
 
     project: str
     waiting: int
     project_key: str | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +198,8 @@ def reserve(
 ) -> tuple[dict[str, Bucket], list[Slot]]:
     """Give out send times from *now_us* up to *until_us*, in turn over the demanding projects.
 
+    Turns go by weight.
+
     A slot needs room under the shared key and under its project's key at the same instant;
     a project whose own key is not free yet is passed over.  When all are, the first of them
     gets its slot ahead of time, and that is the last one: what lies between stays free for
@@ -211,6 +222,7 @@ def reserve(
         name: believable(own, learning(own, buckets.get(name, Bucket()), now_us), now_us)
         for name, own in paces.items()
     }
+    served = dict.fromkeys((demand.project for demand in demands), 0.0)
     left = {demand.project: demand.waiting for demand in demands}
     turns = [demand for demand in demands if demand.waiting > 0]
     slots: list[Slot] = []
@@ -230,7 +242,8 @@ def reserve(
         turns.remove(chosen)
         left[chosen.project] -= 1
         if left[chosen.project] > 0:
-            turns.append(chosen)
+            served[chosen.project] += 1 / chosen.weight
+            insort(turns, chosen, key=lambda demand: served[demand.project])
         if early:
             break
         if own is None and len(turns) == 1:

@@ -188,7 +188,13 @@ class Work:
             served = accounts.all()
             lease = self._new_lease(store)
             self._switchboard = Switchboard(
-                served, settings.cloud, lease, self._counts, store=store, tasks=tasks
+                served,
+                settings.cloud,
+                lease,
+                self._counts,
+                store=store,
+                tasks=tasks,
+                weights=settings.fairness.weights,
             )
             rng = random.Random()  # noqa: S311 - jitter, not a secret
             self._executor = Executor(store, self._clock, rules_of(self._settings, rng))
@@ -269,6 +275,7 @@ class Work:
             # Others may still have a request on the wire until its time-out.
             rescue_grace_s=settings.cloud.request_timeout,
             until_empty=self._until_empty,
+            weights=settings.fairness.weights,
         )
 
     async def _look_at_store(self, store: Store) -> None:

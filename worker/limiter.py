@@ -22,6 +22,7 @@ import anyio
 import structlog
 
 from jobs.clock import MICROSECONDS, Clock, seconds_to_us
+from jobs.fairness import DEFAULT_WEIGHT, NO_WEIGHTS, Weights
 from jobs.outcomes import Answer
 from jobs.pacing import (
     LATE_LIMIT_S,
@@ -124,7 +125,7 @@ class _Turns:
 class Limiter:
     """Paces every wire request of one credential at one endpoint."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what paces it, whose turn it is, and where that is kept
         self,
         key: str,
         pace: Pace,
@@ -133,6 +134,7 @@ class Limiter:
         clock: Clock,
         max_in_flight: int,
         project_pace: Pace | None = None,
+        weights: Weights = NO_WEIGHTS,
     ) -> None:
         self._key = key
         self._pace = pace
@@ -141,7 +143,8 @@ class Limiter:
         self.clock = clock
         self._max_in_flight = max_in_flight
         self._in_flight = 0
-        self._lines: Lines[Turn] = Lines()
+        self._lines: Lines[Turn] = Lines(weights)
+        self._weights = weights
         self._stock = Stock(clock.monotonic())
         self._wake_lease = Bell()
         self._wake_hand = Bell()
@@ -334,7 +337,12 @@ class Limiter:
         if self._project_pace is None:
             return [Demand(project="", waiting=self._wanted())]
         return [
-            Demand(project=project, waiting=count, project_key=f"{self._key}|project:{project}")
+            Demand(
+                project=project,
+                waiting=count,
+                project_key=f"{self._key}|project:{project}",
+                weight=self._weights.get(project, DEFAULT_WEIGHT),
+            )
             for project, count in self._lines.by_project().items()
         ]
 

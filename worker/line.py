@@ -1,17 +1,24 @@
 """The requests that wait for a turn: whose is next, and how each is told.
 
-Turns go round over the projects; within a project looks take turns with everything else, so
-that a flood of sends cannot blind the watch, and a send goes before a check, so that what
-was read before it stays fresh.
+Turns go round over the projects, by weight.  Within a project looks take turns with everything
+else, and every fifth turn of all is a look's while any wait, so that a flood of sends cannot
+blind the watch.  A send goes before a check, so that what was read before it stays fresh.
 """
 
 import asyncio
+import heapq
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from jobs.fairness import DEFAULT_WEIGHT, NO_WEIGHTS, Turns, Weights
 
 T = TypeVar("T")
+
+OTHERS_BETWEEN_LOOKS: Final = 4
+"""After so many other turns the next one is a look's, of whatever project: every fifth turn is
+kept for looks while any wait, so that no flood of sends blinds the watch."""
 
 
 class Closed(Exception):  # noqa: N818 - it is an answer, not an error
@@ -120,8 +127,15 @@ class Line(Generic[T]):
 class Lines(Generic[T]):
     """All requests that wait, by project."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Weights = NO_WEIGHTS) -> None:
+        """Take the weights of projects that have one other than 1."""
+        self._weights = weights
         self._lines: dict[str, Line[T]] = {}
+        self._turns: Turns[str] = Turns()
+        self._row: list[tuple[float, int, str]] = []
+        self._looking: dict[str, None] = {}
+        self._others = 0
+        self._number = 0
         self._waiting = 0
 
     def __len__(self) -> int:
@@ -130,7 +144,13 @@ class Lines(Generic[T]):
 
     def add(self, one: Waiting[T]) -> None:
         """Put a request in line."""
-        self._lines.setdefault(one.project, Line()).queue(one.kind).append(one)
+        line = self._lines.get(one.project)
+        if line is None:
+            line = self._lines[one.project] = Line()
+            self._stand(one.project, self._turns.start(one.project))
+        line.queue(one.kind).append(one)
+        if one.kind is Kind.LOOK:
+            self._looking[one.project] = None
         self._waiting += 1
 
     def remove(self, one: Waiting[T]) -> None:
@@ -139,22 +159,60 @@ class Lines(Generic[T]):
         self._waiting -= 1
 
     def next(self, project: str | None) -> Waiting[T] | None:
-        """Take the request whose turn it is, of *project* or of any.
-
-        The project that is served goes to the end of the row.
-        """
+        """Take the request whose turn it is, of *project* or of any."""
+        in_turn = False
         if project is None:
-            project = next((name for name, line in self._lines.items() if len(line)), "")
+            project = self._reserved()
+            in_turn = not project
+            project = project or self._first()
         line = self._lines.get(project)
         if line is None or not len(line):
             return None
+        if self._others >= OTHERS_BETWEEN_LOOKS:
+            line.look_next = True
         one = line.pop()
+        self._others = 0 if one.kind is Kind.LOOK else self._others + 1
         self._waiting -= 1
-        del self._lines[project]
-        if len(line):
-            self._lines[project] = line
+        if not line.looks:
+            self._looking.pop(project, None)
+        weight = self._weights.get(project, DEFAULT_WEIGHT)
+        self._turns.serve(project, weight, in_turn=in_turn)
         return one
 
     def by_project(self) -> dict[str, int]:
         """Return how many wait of each project, in the order of their turn."""
-        return {project: len(line) for project, line in self._lines.items() if len(line)}
+        waiting = [project for project, line in self._lines.items() if len(line)]
+        self._turns.wait(waiting)
+        waiting.sort(key=self._turns.start)
+        return {project: len(self._lines[project]) for project in waiting}
+
+    def _stand(self, project: str, start: float) -> None:
+        self._number += 1
+        heapq.heappush(self._row, (start, self._number, project))
+
+    def _first(self) -> str:
+        """Return whose turn it is; a place in the row is moved on when it is come to."""
+        while self._row:
+            start, _, project = self._row[0]
+            if not len(self._lines[project]):
+                heapq.heappop(self._row)
+                del self._lines[project]
+                continue
+            due = self._turns.start(project)
+            if due <= start:
+                return project
+            heapq.heappop(self._row)
+            self._stand(project, due)
+        return ""
+
+    def _reserved(self) -> str:
+        """Return whose look gets the turn that is kept for looks; empty when none is due."""
+        if self._others < OTHERS_BETWEEN_LOOKS:
+            return ""
+        for project in list(self._looking):
+            del self._looking[project]
+            line = self._lines.get(project)
+            if line is not None and line.looks:
+                self._looking[project] = None  # to the end of the row
+                return project
+        return ""

@@ -24,6 +24,7 @@ from anyio.abc import TaskGroup
 from jobs.changing import changed
 from jobs.clock import MICROSECONDS, Clock, seconds_to_us
 from jobs.errors import LeaseLostError, PlugwaveError, StoreError, WorkerFencedError
+from jobs.fairness import NO_WEIGHTS, Weights
 from jobs.model import Job, WorkerId, job_name
 from jobs.states import FINAL_STATES, HELD_STATES, JobState
 from jobs.store.protocol import Store, WorkerInfo
@@ -78,6 +79,7 @@ class RunnerLimits:
     drain_s: float
     rescue_grace_s: float
     until_empty: bool
+    weights: Weights = NO_WEIGHTS
 
 
 class Runner:
@@ -279,7 +281,10 @@ class Runner:
         """Fill the hand, and set when to look again."""
         room = self._room()
         claimed = await self._store.claim(
-            self._lease.worker, limit=room, deadline_s=self._limits.deadline_s
+            self._lease.worker,
+            limit=room,
+            deadline_s=self._limits.deadline_s,
+            weights=self._limits.weights,
         )
         for job, lease in claimed:
             self._hand.put(self._executor.begin(job, lease))

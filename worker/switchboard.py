@@ -13,6 +13,7 @@ from config.fields import AUTO, Quota
 from config.settings import CloudSettings
 from jobs.decide import Offered
 from jobs.errors import ConfigError
+from jobs.fairness import NO_WEIGHTS, Weights
 from jobs.model import Job, PluginWish, PoolRead, Target
 from jobs.outcomes import Answer
 from jobs.pacing import Limit, Pace
@@ -137,7 +138,7 @@ class Account:
 class Switchboard:
     """Finds the calls for a job."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it is where calls are put together
         self,
         accounts: Mapping[str | None, Account],
         settings: CloudSettings,
@@ -146,8 +147,10 @@ class Switchboard:
         *,
         store: LimitStore,
         tasks: TaskGroup,
+        weights: Weights = NO_WEIGHTS,
     ) -> None:
         """Take the accounts by profile; None is the one of jobs that name no profile."""
+        self._weights = weights
         self._accounts = accounts
         self._settings = settings
         self._lease = lease
@@ -220,6 +223,7 @@ class Switchboard:
                 clock=self._counts.troubles.clock,
                 max_in_flight=settings.max_in_flight,
                 project_pace=Pace(limit=limit_of(own), jitter_s=settings.jitter) if own else None,
+                weights=self._weights,
             )
             if self._closed:
                 limiter.close()

@@ -79,7 +79,7 @@ def _ready(job: Job, evidence: Evidence) -> Told:
     workers = "1 worker has" if len(alive) == 1 else f"{len(alive)} workers have"
     text = (
         f"{workers} {in_hand} in hand and {evidence.ready} {_jobs(evidence.ready)} ready; "
-        "projects take turns, within a project by priority, then by age."
+        "projects take turns, within a project by priority and by age."
     )
     return Told("is ready and waits for its turn.", (Reason(kind="turn", text=text),))
 

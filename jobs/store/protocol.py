@@ -5,9 +5,8 @@ or not at all, also when the caller is cancelled while it waits; when it has ret
 it wrote survives kill -9 and power loss.  A method that changes a job under a lease writes
 nothing when the lease no longer holds.
 
-Split by consumer: intake, worker, limiter, reader of events and operator each see only what
-they need.  Each
-promise below has a test in `tests/contract`, run against every engine.
+Split by consumer: each sees only what it needs.  Each promise below has a test in
+`tests/contract`, run against every engine.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from jobs.fairness import NO_WEIGHTS, Weights
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.states import JobEvent, JobState, WaitReason
@@ -180,16 +180,16 @@ class WorkStore(Protocol):
         ...
 
     async def claim(
-        self, worker: WorkerId, *, limit: int, deadline_s: float
+        self, worker: WorkerId, *, limit: int, deadline_s: float, weights: Weights = NO_WEIGHTS
     ) -> Sequence[tuple[Job, Lease]]:
         """Take up to *limit* jobs: freed UNKNOWN and WATCHING ones first, then READY ones.
 
         Due WAITING jobs are moved on first: to READY, or to WAITING(pool-busy) when another
-        job holds their pool.  READY ones are taken in turn over the projects that have some,
-        within a project by descending priority, then by age.  A job that names a profile is
-        given only to a worker that was registered with it; it costs the claims of the others
-        nothing.  No two workers ever get the same job, and no two jobs of one pool are in hand
-        at a time.  Each claim raises the pool's fence.  The first claim of a job sets
+        job holds their pool.  READY ones are taken in turn over the projects that have some, by
+        *weights*; within a project who waits longest, with AGING_S for each point of priority.
+        A job that names a profile is given only to a worker that was registered with it, at no
+        cost to other claims.  No job is given twice, and no two jobs of one pool are in hand at
+        a time.  Each claim raises the pool's fence.  The first claim of a job sets
         ``started_us`` and ``deadline_us``: now + the request's own deadline, else *deadline_s*.
 
         Raises:
@@ -201,8 +201,8 @@ class WorkStore(Protocol):
         """Apply the change and append it to the job's history; return the job as it is now.
 
         INTENDED also opens the attempt ``progress.sends``; every other event from SENDING
-        closes it.  A final state frees the pool and lets its next WAITING(pool-busy) job (by
-        descending priority, then age) become READY in the same transaction.  WAITING keeps
+        closes it.  A final state frees the pool and lets its next WAITING(pool-busy) job (in
+        the same order) become READY in the same transaction.  WAITING keeps
         the pool when reason is BACKOFF, RATE_LIMIT or BREAKER and frees it otherwise; either
         way the job leaves the worker's hands.  HANDED_BACK also leaves them.
 

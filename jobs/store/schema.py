@@ -89,6 +89,9 @@ NO_PROFILE: Final = ""
 Lane = tuple[int, str]
 """A line of READY jobs that takes turns with the others: a project's number and a profile."""
 
+WEIGHED_LANES: Final = 64
+"""Lanes that a small claim looks at when projects have weights, to find those who are owed."""
+
 FIRST_LANE: Final[Lane] = (0, NO_PROFILE)
 """Before every lane there is."""
 

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, object] = {
     "worker.heartbeat": 5.0,
     "worker.drain": 600.0,
     "jobs.deadline": 2700.0,
+    "fairness.weights": {},
     "logs.format": "auto",
     "logs.file": None,
     "logs.level": "info",

@@ -21,8 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from jobs.clock import seconds_to_us
 from jobs.errors import LeaseLostError, WorkerFencedError
-from jobs.model import Job, JobId, Lease, WorkerId
+from jobs.model import AGING_S, Job, JobId, Lease, WorkerId
 from jobs.states import FINAL_STATES, HELD_STATES, TRANSITIONS, JobEvent, JobState, WaitReason
 from jobs.store.protocol import JobFilter, Store, Verdict
 from tests.builders import a_request
@@ -41,7 +42,7 @@ class Known:
     """What the model believes of one job."""
 
     pool: str
-    priority: int
+    rank_us: int
     state: JobState
     reason: WaitReason | None = None
     run_at_us: int | None = None
@@ -75,7 +76,7 @@ class Model:
         """Make the next job of a free pool ready."""
         behind = [job for job, one in self.jobs.items() if one.pool == pool and one.behind]
         if self.head(pool) is None and behind:
-            self.place(min(behind, key=lambda job: (-self.jobs[job].priority, job)), JobState.READY)
+            self.place(min(behind, key=lambda job: (self.jobs[job].rank_us, job)), JobState.READY)
 
     def place(
         self,
@@ -93,7 +94,7 @@ class Model:
     def move_due_on(self, now_us: int) -> None:
         """Move what is due to READY or behind its pool's head."""
         due = [job for job, one in self.jobs.items() if (one.run_at_us or now_us + 1) <= now_us]
-        for job in sorted(due, key=lambda job: (-self.jobs[job].priority, job)):
+        for job in sorted(due, key=lambda job: (self.jobs[job].rank_us, job)):
             if self.head(self.jobs[job].pool) in {None, job}:
                 self.place(job, JobState.READY)
             else:
@@ -170,8 +171,10 @@ class StoreMachine(RuleBasedStateMachine):
             more: Any = {"priority": priority, "not_before_us": not_before_us}
             [answer] = self.do(self._enqueue(a_request(pool, project, key=key, **more)))
             assert answer.verdict is Verdict.CREATED
+            since_us = max(self.clock.now_us(), not_before_us or 0)
+            rank_us = since_us - priority * seconds_to_us(AGING_S)
             held = self.model.head(place) is not None
-            self.model.jobs[answer.job] = Known(place, priority, JobState.WAITING)
+            self.model.jobs[answer.job] = Known(place, rank_us, JobState.WAITING)
             if not_before_us is not None:
                 later = (WaitReason.NOT_BEFORE, not_before_us)
                 self.model.place(answer.job, JobState.WAITING, *later)

@@ -1,10 +1,13 @@
 """Claiming: one worker for each job, one job in hand for each pool, every project in turn."""
 
+from collections import Counter
+
 import anyio
 import pytest
 
+from jobs.clock import seconds_to_us
 from jobs.errors import LeaseLostError, WorkerFencedError
-from jobs.model import Lease, WorkerId
+from jobs.model import AGING_S, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.protocol import Store
 from tests.builders import NOON_US, a_request
@@ -173,6 +176,51 @@ async def test_the_turn_goes_on_where_it_stopped(store: Store, worker: WorkerId)
         served.append(job.request.target.project_id)
 
     assert served == ["a", "b", "c", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("size", [1, 6])
+async def test_a_project_of_weight_three_gets_three_turns_for_each_of_the_others(
+    store: Store, worker: WorkerId, size: int
+) -> None:
+    """In one large claim and over many small ones: what is owed is remembered."""
+    for project in "abc":
+        await accept(store, *[a_request(f"{project}-{n}", project=project) for n in range(20)])
+
+    served: Counter[str] = Counter()
+    for _ in range(20 // size):
+        taken = await store.claim(
+            worker, limit=size, deadline_s=DEADLINE_S, weights={"b": 3.0, "nobody": 9.0}
+        )
+        served.update(job.request.target.project_id for job, _ in taken)
+
+    whole = sum(served.values())
+    assert served["b"] == pytest.approx(0.6 * whole, abs=1.5)
+    assert abs(served["a"] - served["c"]) <= 1
+
+
+async def test_a_job_that_waits_goes_before_a_more_urgent_one_that_came_much_later(
+    store: Store, worker: WorkerId, clock: FakeClock
+) -> None:
+    """A point of priority is worth AGING_S of waiting: so nothing waits for ever."""
+    [old] = await accept(store, a_request("old", priority=-1))
+    clock.advance(3 * AGING_S - 1)
+    [urgent] = await accept(store, a_request("urgent", priority=2))
+    clock.advance(2)
+    [late] = await accept(store, a_request("late", priority=2))
+
+    assert await claimed(store, worker) == [urgent, old, late]
+
+
+async def test_a_job_ages_from_the_time_that_it_was_asked_for(
+    store: Store, worker: WorkerId, clock: FakeClock
+) -> None:
+    """Who asked today for tomorrow night has waited for nothing when that comes."""
+    later_us = NOON_US + seconds_to_us(2 * AGING_S)
+    [planned] = await accept(store, a_request("planned", not_before_us=later_us))
+    clock.advance(2 * AGING_S + 1)
+    [urgent] = await accept(store, a_request("urgent", priority=1))
+
+    assert await claimed(store, worker) == [urgent, planned]
 
 
 async def test_a_small_project_beside_a_large_one_is_served_at_once(

@@ -23,7 +23,7 @@ from tests.postgres.steps import admin
 STATEMENTS = [
     (claiming.ORPHANED, "jobs_orphaned", (["", "prod"], 10)),
     (claiming.LANES, "jobs_ready", (["", "prod"], [0, 0], 10)),
-    (claiming.PILES, "jobs_ready", ([1, 2, 3], ["", "", "prod"], 10)),
+    (claiming.PILES, "jobs_ready", ([1, 2, 3], ["", "", "prod"], [10, 10, 10])),
     (reading.LEFT, "jobs_named", (6, [12])),
     (pools.DUE, "jobs_due", (1, 10)),
     (pools._FREE, "jobs_behind", ([1], [1])),

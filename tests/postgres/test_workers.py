@@ -167,7 +167,7 @@ async def test_a_thousand_jobs_behind_a_busy_pool_cost_a_claim_nothing(
 
     assert await claimed(store, worker) == [free]
 
-    plan = await run(dsn, f"EXPLAIN (ANALYZE, BUFFERS) {claiming.PILES}", [1], [""], 10)
+    plan = await run(dsn, f"EXPLAIN (ANALYZE, BUFFERS) {claiming.PILES}", [1], [""], [10])
     assert all("jobs_behind" not in line for (line,) in plan)
     assert buffers(plan) < 60  # a look at each of the thousand would be thousands
 

@@ -97,7 +97,7 @@ def test_a_ready_job_tells_whose_turn_it_is() -> None:
     assert texts(told) == [
         (
             "2 workers have 4 in hand and 12 jobs are ready; projects take turns, within a project "
-            "by priority, then by age."
+            "by priority and by age."
         )
     ]
 

@@ -8,15 +8,16 @@ number of jobs it takes and not the number that are queued.  The lock is that of
 and locked ones are passed over, so claims never wait for each other or for anybody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Final
 
 from jobs.errors import WorkerFencedError
+from jobs.fairness import DEFAULT_WEIGHT, Weights
 from jobs.model import Job, JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason, next_state
 from jobs.store.postgres import lines, rows
-from jobs.store.postgres.pools import READY, free, move_due_on
+from jobs.store.postgres.pools import RANK, READY, free, move_due_on
 from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.wire import Row
 from jobs.store.schema import (
@@ -25,6 +26,7 @@ from jobs.store.schema import (
     REASON_CODES,
     STATE_CODES,
     STATES,
+    WEIGHED_LANES,
     Lane,
     json_text,
     profiles_value,
@@ -62,16 +64,17 @@ SELECT q.project, u.profile
        )
        SELECT project FROM lane WHERE project IS NOT NULL LIMIT $3) q
 """
-PILES: Final = """
+PILES: Final = f"""
 SELECT u.project, u.profile, q.id
-  FROM unnest($1::integer[], $2::text[]) WITH ORDINALITY AS u(project, profile, n)
+  FROM unnest($1::integer[], $2::text[], $3::integer[]) AS u(project, profile, wanted)
  CROSS JOIN LATERAL (
        SELECT j.id FROM plugwave.jobs j
          JOIN plugwave.pools p ON p.id = j.pool AND p.project = j.project
         WHERE j.place = 1 AND j.profile = u.profile AND j.project = u.project
-        ORDER BY j.priority DESC, j.id LIMIT $3
+        ORDER BY {RANK}, j.id LIMIT u.wanted
           FOR NO KEY UPDATE OF p SKIP LOCKED) q
-"""
+"""  # noqa: S608 - made of constants only
+_PROJECTS: Final = "SELECT name, id FROM plugwave.projects WHERE name = ANY($1::text[])"
 # A statement of its own, under the locks: who was faster has taken the job away by now.
 _JOBS: Final = f"{rows.JOBS} WHERE j.id = ANY($1::bigint[]) AND j.place IN (1, 5)"
 _SET_FENCES: Final = """
@@ -106,7 +109,11 @@ async def served_by(transaction: Transaction, worker: WorkerId) -> Sequence[str]
 
 
 async def claim(
-    transaction: Transaction, worker: WorkerId, limit: int, deadline_s: float
+    transaction: Transaction,
+    worker: WorkerId,
+    limit: int,
+    deadline_s: float,
+    weights: Weights,
 ) -> Sequence[tuple[Job, Lease]]:
     """See `WorkStore.claim`."""
     profiles = await served_by(transaction, worker)
@@ -115,7 +122,7 @@ async def claim(
         return []
     for _ in range(MOST_LOOKS):
         chosen = [job for (job,) in await transaction.wire.rows(ORPHANED, profiles, limit)]
-        chosen += await _in_turn(transaction, profiles, limit - len(chosen))
+        chosen += await _in_turn(transaction, profiles, limit - len(chosen), weights)
         if not chosen:
             return []
         found = {row[0]: row for row in await transaction.wire.rows(_JOBS, chosen)}
@@ -125,27 +132,46 @@ async def claim(
     return []
 
 
-async def _in_turn(transaction: Transaction, profiles: Sequence[str], limit: int) -> list[int]:
-    """Return READY jobs, one of each lane in turn, going on after the one served last."""
+async def _in_turn(
+    transaction: Transaction, profiles: Sequence[str], limit: int, weights: Weights
+) -> list[int]:
+    """Return READY jobs of the lanes in turn, by weight, going on after the one served last.
+
+    A lane that has fewer than its turns, or whose jobs others have locked, gives the rest back,
+    and they are dealt again.
+    """
     if limit <= 0:
         return []
-    lanes = await _lanes(transaction, profiles, limit)
-    if not lanes:
-        return []
-    each = -(-limit // len(lanes))
-    piles = await _piles(transaction, lanes, each)
-    # Some have fewer than their share: ask those that had all of it for more.
-    while (missing := limit - sum(map(len, piles.values()))) > 0:
-        full = [lane for lane in lanes if len(piles[lane]) >= each]
-        if not full:
-            break
-        each += -(-missing // len(full))
-        piles.update(await _piles(transaction, full, each))
-    cards = [[(lane, job) for job in piles[lane]] for lane in lanes]
-    dealt = [card for turn in zip_longest(*cards) for card in turn if card is not None][:limit]
-    if dealt:
-        transaction.memory.last_lane = dealt[-1][0]
-    return [job for _, job in dealt]
+    most = max(limit, WEIGHED_LANES) if weights else limit
+    lanes = await _lanes(transaction, profiles, most)
+    by_project = await _weights(transaction, weights)
+    piles: dict[Lane, list[int]] = {lane: [] for lane in lanes}
+    turns = transaction.memory.turns
+
+    def weight_of(lane: Lane) -> float:
+        return by_project.get(lane[0], DEFAULT_WEIGHT)
+
+    going = list(lanes)
+    while going and (missing := limit - sum(map(len, piles.values()))) > 0:
+        dealt = turns.deal(going, weight_of, missing)
+        wanted = {lane: len(piles[lane]) + count for lane, count in dealt.items()}
+        piles.update(await _piles(transaction, wanted))
+        for lane, count in wanted.items():
+            if len(piles[lane]) < count:
+                turns.give_back(lane, weight_of(lane), count - len(piles[lane]))
+                going.remove(lane)
+    served = [lane for lane in lanes if piles[lane]]
+    if served:
+        transaction.memory.last_lane = served[-1]
+    return [job for turn in zip_longest(*piles.values()) for job in turn if job is not None]
+
+
+async def _weights(transaction: Transaction, weights: Weights) -> dict[int, float]:
+    """Return the weights by the numbers that projects have in lanes."""
+    if not weights:
+        return {}
+    found = await transaction.wire.rows(_PROJECTS, list(weights))
+    return {number: weights[name] for name, number in found}
 
 
 async def _lanes(transaction: Transaction, profiles: Sequence[str], limit: int) -> list[Lane]:
@@ -168,12 +194,11 @@ async def _lanes_after(
     return sorted((lane, profile) for lane, profile in found)[:limit]
 
 
-async def _piles(
-    transaction: Transaction, lanes: Sequence[Lane], each: int
-) -> dict[Lane, list[int]]:
-    """Lock and return the first *each* jobs of each lane that nobody else has locked."""
-    piles: dict[Lane, list[int]] = {lane: [] for lane in lanes}
-    for project, profile, job in await transaction.wire.rows(PILES, *columns(lanes, 2), each):
+async def _piles(transaction: Transaction, wanted: Mapping[Lane, int]) -> dict[Lane, list[int]]:
+    """Lock and return the first so many jobs of each lane that nobody else has locked."""
+    piles: dict[Lane, list[int]] = {lane: [] for lane in wanted}
+    asked = columns([(*lane, count) for lane, count in wanted.items()], 3)
+    for project, profile, job in await transaction.wire.rows(PILES, *asked):
         piles[project, profile].append(job)
     return piles
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from jobs.model import Job, JobId, Target, WorkerId
 from jobs.states import JobState, WaitReason
-from jobs.store.postgres import rows
+from jobs.store.postgres import pools, rows
 from jobs.store.postgres.intake import POSITION
 from jobs.store.postgres.wire import Wire
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
@@ -18,7 +18,7 @@ _JOB: Final = f"{rows.JOBS} WHERE j.id = $1"
 POOL_JOBS: Final = f"""
 {rows.JOBS} WHERE j.place < 6 AND r.name = $1 AND p.region = $2 AND p.name = $3
  ORDER BY p.head_job IS DISTINCT FROM j.id, j.run_at_us IS NOT NULL, j.run_at_us,
-          j.priority DESC, j.id
+          {pools.RANK}, j.id
 """
 _NEWEST: Final = """
 SELECT min(id), max(id), count(*) FROM (

@@ -17,6 +17,7 @@ import anyio
 
 from jobs.clock import Clock, seconds_to_us
 from jobs.errors import BadRequestError, StoreError
+from jobs.fairness import NO_WEIGHTS, Weights
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.retention import Retention
@@ -206,12 +207,12 @@ class PostgresStore:
         return freed
 
     async def claim(
-        self, worker: WorkerId, *, limit: int, deadline_s: float
+        self, worker: WorkerId, *, limit: int, deadline_s: float, weights: Weights = NO_WEIGHTS
     ) -> Sequence[tuple[Job, Lease]]:
         """See `WorkStore.claim`."""
         await self._presence.mend()
-        work = partial(claiming.claim, worker=worker, limit=limit, deadline_s=deadline_s)
-        return await self._write(work)
+        call = partial(claiming.claim, worker=worker, limit=limit, deadline_s=deadline_s)
+        return await self._write(partial(call, weights=weights))
 
     async def record(self, change: Change) -> Job:
         """See `WorkStore.record`."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from jobs.clock import Clock
+from jobs.fairness import Turns
 from jobs.model import JobRequest, RolloutId
 from jobs.states import JobState
 from jobs.store.postgres.wire import Row, Wire
@@ -106,6 +107,8 @@ class Memory:
         """Numbers of results, by job, until the caller that recorded them has taken them."""
         self.last_lane: Lane = FIRST_LANE
         """The lane that was served last; claims go on after it."""
+        self.turns: Turns[Lane] = Turns()
+        """What each lane was served by this process; others keep their own account."""
 
     def bound(self) -> None:
         """Start a memory anew that has grown too large."""

@@ -7,11 +7,12 @@ A claim looks only at indexes that hold nothing but candidates, so its cost foll
 number of jobs it takes and not the number that are queued.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Final
 
 from jobs.errors import WorkerFencedError
+from jobs.fairness import DEFAULT_WEIGHT, Weights
 from jobs.model import Job, JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason, next_state
 from jobs.store.schema import (
@@ -20,12 +21,13 @@ from jobs.store.schema import (
     REASON_CODES,
     STATE_CODES,
     STATES,
+    WEIGHED_LANES,
     Lane,
     json_text,
     profiles_value,
 )
 from jobs.store.sqlite import rows
-from jobs.store.sqlite.pools import READY, free, move_due_on
+from jobs.store.sqlite.pools import RANK, READY, free, move_due_on
 from jobs.store.sqlite.transaction import Cells, Transaction
 
 ORPHANED: Final = """
@@ -43,10 +45,11 @@ WITH RECURSIVE lane(project) AS (
 )
 SELECT project FROM lane WHERE project IS NOT NULL LIMIT ?3
 """
-LANE: Final = """
+LANE: Final = f"""
 SELECT id FROM jobs WHERE state = 2 AND profile = ? AND project = ?
- ORDER BY priority DESC, id LIMIT ?
-"""
+ ORDER BY {RANK}, id LIMIT ?
+"""  # noqa: S608 - made of constants only
+_PROJECT: Final = "SELECT id FROM projects WHERE name = ?"
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _SET_FENCE: Final = "UPDATE pools SET fence = ? WHERE id = ?"
 _TAKE: Final = """
@@ -70,7 +73,11 @@ def served_by(transaction: Transaction, worker: WorkerId) -> Sequence[str]:
 
 
 def claim(
-    transaction: Transaction, worker: WorkerId, limit: int, deadline_s: float
+    transaction: Transaction,
+    worker: WorkerId,
+    limit: int,
+    deadline_s: float,
+    weights: Weights,
 ) -> Sequence[tuple[Job, Lease]]:
     """See `WorkStore.claim`."""
     profiles = served_by(transaction, worker)
@@ -82,25 +89,29 @@ def claim(
         missing = limit - len(chosen)
         if missing > 0:
             chosen += [job for (job,) in transaction.rows(ORPHANED, (profile, missing))]
-    chosen += _in_turn(transaction, profiles, limit - len(chosen))
+    chosen += _in_turn(transaction, profiles, limit - len(chosen), weights)
     return _take(transaction, worker, chosen, deadline_s)
 
 
-def _in_turn(transaction: Transaction, profiles: Sequence[str], limit: int) -> list[int]:
-    """Return READY jobs, one of each lane in turn, going on after the one served last."""
+def _in_turn(
+    transaction: Transaction, profiles: Sequence[str], limit: int, weights: Weights
+) -> list[int]:
+    """Return READY jobs of the lanes in turn, by weight, going on after the one served last."""
     if limit <= 0:
         return []
-    lanes = _lanes(transaction, profiles, transaction.memory.last_lane, limit)
-    if len(lanes) < limit:
+    most = max(limit, WEIGHED_LANES) if weights else limit
+    lanes = _lanes(transaction, profiles, transaction.memory.last_lane, most)
+    if len(lanes) < most:
         seen = set(lanes)
-        around = _lanes(transaction, profiles, FIRST_LANE, limit)
-        lanes += [lane for lane in around if lane not in seen][: limit - len(lanes)]
-    each = -(-limit // max(len(lanes), 1))
-    chosen = _deal(transaction, lanes, each, limit)
-    if len(chosen) < limit and len(lanes) < limit:
-        # Some have fewer than their share: deal once more, with all that the others have.
-        chosen = _deal(transaction, lanes, limit, limit)
-    return chosen
+        around = _lanes(transaction, profiles, FIRST_LANE, most)
+        lanes += [lane for lane in around if lane not in seen][: most - len(lanes)]
+    return _deal(transaction, lanes, limit, _weights(transaction, weights))
+
+
+def _weights(transaction: Transaction, weights: Weights) -> dict[int, float]:
+    """Return the weights by the numbers that projects have in lanes."""
+    known = ((transaction.row(_PROJECT, (name,)), weight) for name, weight in weights.items())
+    return {row[0]: weight for row, weight in known if row is not None}
 
 
 def _lanes(
@@ -117,17 +128,33 @@ def _lanes(
     return sorted(lanes)[:limit]
 
 
-def _deal(transaction: Transaction, lanes: Sequence[Lane], each: int, limit: int) -> list[int]:
-    """Return up to *limit* jobs, one of each lane in turn, at most *each* of a lane."""
-    piles = [
-        [(lane, job) for (job,) in transaction.rows(LANE, (lane[1], lane[0], each))]
-        for lane in lanes
-    ]
-    rounds = zip_longest(*piles)
-    dealt = [card for turn in rounds for card in turn if card is not None][:limit]
-    if dealt:
-        transaction.memory.last_lane = dealt[-1][0]
-    return [job for _, job in dealt]
+def _deal(
+    transaction: Transaction, lanes: Sequence[Lane], limit: int, weights: Mapping[int, float]
+) -> list[int]:
+    """Return up to *limit* jobs of the lanes, and remember what each was served.
+
+    A lane that has fewer than its turns gives the rest back, and they are dealt again.
+    """
+    piles: dict[Lane, list[int]] = {lane: [] for lane in lanes}
+    turns = transaction.memory.turns
+
+    def weight_of(lane: Lane) -> float:
+        return weights.get(lane[0], DEFAULT_WEIGHT)
+
+    going = list(lanes)
+    while going and (missing := limit - sum(map(len, piles.values()))) > 0:
+        for lane, count in turns.deal(going, weight_of, missing).items():
+            wanted = len(piles[lane]) + count
+            found = transaction.rows(LANE, (lane[1], lane[0], wanted))
+            piles[lane] = [job for (job,) in found]
+            if len(piles[lane]) < wanted:
+                turns.give_back(lane, weight_of(lane), wanted - len(piles[lane]))
+                going.remove(lane)
+    served = [lane for lane in lanes if piles[lane]]
+    if served:
+        transaction.memory.last_lane = served[-1]
+    rounds = zip_longest(*piles.values())
+    return [job for turn in rounds for job in turn if job is not None]
 
 
 def _take(

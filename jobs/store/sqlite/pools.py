@@ -18,24 +18,28 @@ BEHIND: Final = (STATE_CODES[JobState.WAITING], REASON_CODES[WaitReason.POOL_BUS
 MOST_DUE: Final = 1_000
 """Due jobs moved on in one claim; the rest follows with the next."""
 
+RANK: Final = "(max(created_us, ifnull(not_before_us, 0)) - priority * 600000000)"
+"""Who goes first: who waits longest, with ten minutes for each point of priority.  The indexes
+have this very expression; `jobs.model.AGING_S` says the same."""
+
 # The next of the pool becomes its head in the statement that frees it, so the pool is
 # never seen free while somebody waits.  No row: the job did not hold the pool.
-_FREE: Final = """
+_FREE: Final = f"""
 UPDATE pools
    SET head_job = (SELECT id FROM jobs
                     WHERE pool = pools.id AND state = 1 AND reason = 9 AND run_at_us IS NULL
-                    ORDER BY priority DESC, id LIMIT 1)
+                    ORDER BY {RANK}, id LIMIT 1)
  WHERE id = ? AND head_job = ?
 RETURNING head_job
-"""
+"""  # noqa: S608 - made of constants only
 _MAKE_READY: Final = "UPDATE jobs SET state = 2, reason = 0, run_at_us = NULL WHERE id = ?"
 _MAKE_WAIT: Final = "UPDATE jobs SET reason = 9, run_at_us = NULL WHERE id = ?"
 
-DUE: Final = """
-SELECT id, pool, reason, priority FROM jobs
+DUE: Final = f"""
+SELECT id, pool, reason, {RANK} FROM jobs
  WHERE state = 1 AND run_at_us IS NOT NULL AND run_at_us <= ?
  ORDER BY run_at_us LIMIT ?
-"""
+"""  # noqa: S608 - made of constants only
 # No row: another job holds the pool.
 _TAKE_HEAD: Final = """
 UPDATE pools SET head_job = ?2 WHERE id = ?1 AND (head_job IS NULL OR head_job = ?2)
@@ -57,7 +61,7 @@ def free(transaction: Transaction, pool: int, job: int) -> None:
 def move_due_on(transaction: Transaction) -> None:
     """Move WAITING jobs whose time has come: to READY, or behind the head of their pool."""
     due = list(transaction.rows(DUE, (transaction.now_us, MOST_DUE)))
-    for job, pool, reason, _ in sorted(due, key=lambda row: (-row[3], row[0])):
+    for job, pool, reason, _ in sorted(due, key=lambda row: (row[3], row[0])):
         move_on(transaction, job, pool, reason)
 
 

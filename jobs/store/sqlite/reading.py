@@ -7,7 +7,7 @@ from jobs.model import Job, JobId, Target, WorkerId
 from jobs.states import JobState, WaitReason
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
 from jobs.store.schema import LAST_OPEN, NOT_BY_ITSELF, REASON_CODES, REASONS, STATES
-from jobs.store.sqlite import rows
+from jobs.store.sqlite import pools, rows
 from jobs.store.sqlite.intake import POSITION
 from jobs.store.sqlite.transaction import Snapshot
 
@@ -17,7 +17,7 @@ PAGE_IDS: Final = 1_000
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _POOL_JOBS: Final = f"""
 {rows.JOBS} WHERE j.open = 1 AND r.name = ? AND p.region = ? AND p.name = ?
- ORDER BY p.head_job IS NOT j.id, j.run_at_us IS NOT NULL, j.run_at_us, j.priority DESC, j.id
+ ORDER BY p.head_job IS NOT j.id, j.run_at_us IS NOT NULL, j.run_at_us, {pools.RANK}, j.id
 """
 _RESULTS: Final = f"""
 SELECT {rows.COLUMNS}, x.seq, w.name

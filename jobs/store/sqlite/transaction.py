@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 import apsw
 
+from jobs.fairness import Turns
 from jobs.model import JobRequest
 from jobs.states import JobState
 from jobs.store.schema import FIRST_LANE, STATE_CODES, Lane
@@ -60,6 +61,8 @@ class Memory:
         """Requests of jobs in hand, so that a move need not read them again."""
         self.last_lane: Lane = FIRST_LANE
         """The lane that was served last; claims go on after it."""
+        self.turns: Turns[Lane] = Turns()
+        """What each lane was served by this process; others keep their own account."""
 
     def doubt(self) -> None:
         """Forget ids that a rolled-back call may have brought in, and bound the rest."""
