@@ -187,6 +187,10 @@ class CloudSettings(Section):
     poll_max: PositiveDuration = 30.0
     """The longest wait between two looks."""
 
+    poll_learned: Duration = 60.0
+    """Where a worker has learned how long a plug-in usually takes, it looks first when that is
+    over, and never waits for longer than this; 0 looks as if it did not know."""
+
     upgrade: Upgrade = Upgrade.AUTO
     """How an installed plug-in is changed: `post`, `patch`, or `auto` (post, then patch where the
     site has it)."""

@@ -23,6 +23,7 @@ from jobs.decide import Rules, UpgradeCall
 from jobs.errors import ConfigError, PlugwaveError
 from jobs.states import HELD_STATES
 from jobs.store.protocol import LimitStore, Store, WorkerInfo
+from jobs.usual import UsualTimes
 from worker.accounts import Accounts, note_refusals, placed
 from worker.brokers.inbox import InboxDuty
 from worker.calls import CallCounts
@@ -67,6 +68,8 @@ def rules_of(settings: Settings, rng: random.Random) -> Rules:
         poll_first_s=cloud.poll_first,
         poll_factor=cloud.poll_factor,
         poll_max_s=cloud.poll_max,
+        usual=UsualTimes() if cloud.poll_learned else None,
+        usual_max_s=cloud.poll_learned,
         stale_after_s=cloud.stale_after,
         missing_after_s=cloud.missing_after,
         abnormal_grace_s=cloud.abnormal_grace,
@@ -187,14 +190,9 @@ class Work:
             accounts = Accounts(settings, wallet, wires.outward, store=store, clock=self._clock)
             served = accounts.all()
             lease = self._new_lease(store)
+            share = settings.fairness.weights
             self._switchboard = Switchboard(
-                served,
-                settings.cloud,
-                lease,
-                self._counts,
-                store=store,
-                tasks=tasks,
-                weights=settings.fairness.weights,
+                served, settings.cloud, lease, self._counts, store=store, tasks=tasks, weights=share
             )
             rng = random.Random()  # noqa: S311 - jitter, not a secret
             self._executor = Executor(store, self._clock, rules_of(self._settings, rng))

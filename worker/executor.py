@@ -17,7 +17,7 @@ import structlog
 
 from jobs import causes
 from jobs.changing import changed
-from jobs.clock import Clock, iso, seconds_to_us
+from jobs.clock import MICROSECONDS, Clock, iso, seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, Step, first_look, next_move
 from jobs.decide.rules import failed, let_go
 from jobs.errors import RolloutHeldError
@@ -143,16 +143,35 @@ class Executor:
             calls=progress.calls + wire.sent,
             throttled=progress.throttled + wire.throttled,
         )
+        last_us = held.checked_us
         asked_us = seen.asked_us if isinstance(seen, PoolRead) else held.checked_us
         held = changed(held, job=changed(held.job, progress=counted), checked_us=asked_us)
         while True:
             move = next_move(held.job, seen, self._clock.now_us(), self._rules)
             outcome = await self._apply(held, move)
+            if move.event is JobEvent.SETTLED:
+                self._learn(held.job, last_us, asked_us)
             if isinstance(outcome, Job) and isinstance(seen, PoolRead):
                 self._remember(held, seen)
             if isinstance(outcome, Job) or not move.again:
                 return outcome
             held = outcome
+
+    def _learn(self, job: Job, last_us: int, asked_us: int) -> None:
+        """Remember how long it took, if it was ours from the send to the end."""
+        usual, progress = self._rules.usual, job.progress
+        if usual is None or progress.accepted_us is None or progress.adopted or progress.stale:
+            return
+        if progress.not_before_us is not None and progress.accepted_us >= progress.not_before_us:
+            return  # found by a late read: nobody knows when it began
+        by_us = progress.target_us or asked_us
+        over_us = last_us if last_us < by_us else 0
+        usual.took(
+            job.request.plugin.name,
+            progress.version,
+            over_s=max(0.0, (over_us - progress.accepted_us) / MICROSECONDS),
+            by_s=max(0.0, (by_us - progress.accepted_us) / MICROSECONDS),
+        )
 
     async def _apply(self, held: Held, move: Move) -> Held | Job:
         """Write the move down; return the job with its next step, or as it was let go."""

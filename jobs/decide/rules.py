@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from jobs.changing import changed
 from jobs.clock import iso, seconds_to_us
@@ -13,6 +13,14 @@ from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress, RolloutId, r
 from jobs.outcomes import Answer
 from jobs.retries import backoff_s
 from jobs.states import JobEvent, WaitReason
+from jobs.usual import UsualTimes
+
+SOONER: Final = 0.15
+"""How much later, as a part of the time since acceptance, the look after a look in vain is."""
+
+USUAL_SLACK: Final = 0.02
+"""A look that is earlier than the usual time by no more than this part of it is not repeated
+for that: timers are a little early and late."""
 
 
 class UpgradeCall(StrEnum):
@@ -32,6 +40,8 @@ class Rules:
         poll_first_s: First look after acceptance.
         poll_factor: Growth of the interval between looks.
         poll_max_s: Longest interval between looks.
+        usual: How long plug-ins usually take; None looks as if nobody knew.
+        usual_max_s: Longest wait for a look at a plug-in whose usual time is known.
         stale_after_s: Accepted, and reads show no effect for that long: ask what happened.
         missing_after_s: How long an accepted plug-in may be missing from the list.
         abnormal_grace_s: Abnormal is final only after this long and ABNORMAL_READS reads.
@@ -46,6 +56,8 @@ class Rules:
     poll_first_s: float = 5.0
     poll_factor: float = 1.5
     poll_max_s: float = 30.0
+    usual: UsualTimes | None = None
+    usual_max_s: float = 60.0
     stale_after_s: float = 300.0
     missing_after_s: float = 60.0
     abnormal_grace_s: float = 30.0
@@ -69,6 +81,25 @@ class Rules:
     def poll_s(self, polls: int) -> float:
         """Return the interval after that many looks."""
         return min(self.poll_first_s * self.poll_factor ** min(polls, 60), self.poll_max_s)
+
+    def look_s(self, progress: Progress, plugin: str, elapsed_s: float) -> float:
+        """Return the wait for the next look at an accepted change.
+
+        Where it is known how long the plug-in usually takes, the first look is made then, and
+        each one after that comes SOONER of the time later: what is late is found soon.
+
+        Args:
+            progress: With the version that is wanted and the looks made so far.
+            plugin: Which plug-in.
+            elapsed_s: Since acceptance.
+        """
+        usual_s = None if self.usual is None else self.usual.seconds(plugin, progress.version)
+        if usual_s is None:
+            return self.poll_s(progress.polls)
+        left_s = usual_s - elapsed_s
+        if left_s > USUAL_SLACK * usual_s:
+            return min(max(left_s, self.poll_first_s), max(self.usual_max_s, self.poll_first_s))
+        return min(max(SOONER * elapsed_s, self.poll_first_s), self.poll_max_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

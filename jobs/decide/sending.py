@@ -108,7 +108,7 @@ def _accepted(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
     return Move(
         progress=progress,
         step=Step.LOOK,
-        at_us=look_at(job, now_us, rules.poll_first_s),
+        at_us=look_at(job, now_us, rules.look_s(progress, job.request.plugin.name, 0.0)),
         event=JobEvent.ACCEPTED,
         data=_told(answer),
     )

@@ -21,7 +21,7 @@ from typing import Final
 
 from jobs import causes
 from jobs.changing import changed
-from jobs.clock import seconds_to_us
+from jobs.clock import MICROSECONDS, seconds_to_us
 from jobs.decide.rules import (
     Answered,
     Move,
@@ -89,7 +89,8 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     if past_deadline(job, now_us):
         detail = f"the deadline passed while the plug-in was {progress.phase or 'absent'}"
         return failed(progress, JobEvent.TIMED_OUT, causes.DEADLINE, detail)
-    wait_s = rules.poll_s(progress.polls)
+    elapsed_s = (now_us - (progress.accepted_us or now_us)) / MICROSECONDS
+    wait_s = rules.look_s(progress, job.request.plugin.name, elapsed_s)
     if what is Sighting.ABNORMAL:
         wait_s = min(wait_s, rules.abnormal_grace_s / (ABNORMAL_READS - 1))
     return Move(

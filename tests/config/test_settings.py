@@ -31,6 +31,7 @@ DEFAULTS: dict[str, object] = {
     "cloud.settle": 90.0,
     "cloud.request_timeout": 30.0,
     "cloud.poll_first": 5.0,
+    "cloud.poll_learned": 60.0,
     "cloud.poll_factor": 1.5,
     "cloud.poll_max": 30.0,
     "cloud.upgrade": "auto",
