@@ -14,7 +14,7 @@ registers anew and goes on; what it dropped is being looked after by others.
 
 import math
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
@@ -24,7 +24,7 @@ from anyio.abc import TaskGroup
 from jobs.changing import changed
 from jobs.clock import MICROSECONDS, Clock, seconds_to_us
 from jobs.errors import LeaseLostError, PlugwaveError, StoreError, WorkerFencedError
-from jobs.fairness import NO_WEIGHTS, Weights
+from jobs.fairness import Weights
 from jobs.model import Job, WorkerId, job_name
 from jobs.states import FINAL_STATES, HELD_STATES, JobState
 from jobs.store.protocol import Store, WorkerInfo
@@ -79,7 +79,7 @@ class RunnerLimits:
     drain_s: float
     rescue_grace_s: float
     until_empty: bool
-    weights: Weights = NO_WEIGHTS
+    weights: Weights = field(default_factory=dict)
 
 
 class Runner:

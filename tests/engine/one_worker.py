@@ -1,7 +1,7 @@
 """One simulated worker process: everything a real one has, on a shared store and any cloud."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import anyio
 
 from jobs.clock import Clock
 from jobs.decide import Rules
+from jobs.fairness import Weights
 from jobs.pacing import Limit, Pace
 from jobs.store.protocol import Result, WorkerInfo
 from tests.engine.virtual import OneProcess, VirtualLoop
@@ -52,6 +53,8 @@ class Stage:
     folder: Path
     limit: int
     slots: int = 32
+    auto: bool = False
+    weights: Weights = field(default_factory=dict)
 
 
 class OneWorker:
@@ -81,8 +84,15 @@ class OneWorker:
             heartbeat_s=times.heartbeat_s,
             fence_after_s=times.fence_after_s,
         )
-        pace = Pace(limit=Limit(count=stage.limit))
-        self._limiter = Limiter("model", pace, store=self.store, clock=clock, max_in_flight=64)
+        pace = Pace(limit=Limit(count=stage.limit), auto=stage.auto)
+        self._limiter = Limiter(
+            "model",
+            pace,
+            store=self.store,
+            clock=clock,
+            max_in_flight=64,
+            weights=stage.weights,
+        )
         guard = KeyGuard("model", None, store=self.store, clock=clock)
         self._calls = Calls(
             cloud,
@@ -99,6 +109,7 @@ class OneWorker:
             drain_s=60.0,
             rescue_grace_s=times.request_s,
             until_empty=until_empty,
+            weights=stage.weights,
         )
         conductor = Conductor(self.store, clock, self._lease)
         self._reporter = Reporter(self.store, stage.folder, self._result)

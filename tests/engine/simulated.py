@@ -135,6 +135,15 @@ class SimulatedCloud:
         assert one is not None
         return one.version, dict(one.inputs)
 
+    def change(self, **wanted: Any) -> None:
+        """Let the cloud behave otherwise from now on."""
+        self._cloud.change(wanted)
+
+    @property
+    def asked(self) -> list[Mapping[str, Any]]:
+        """Every request that reached the cloud, as its journal has it."""
+        return list(self._cloud.journal.entries())
+
     def applied(self) -> dict[str, int]:
         """Return how many changes really began on each pool that was written to."""
         self._cloud.settle_now()

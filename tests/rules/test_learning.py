@@ -289,7 +289,7 @@ def test_a_limit_that_is_lower_or_moves_is_learned(
 ) -> None:
     """Told by the text: at most 1 % of 429s, nine tenths of the limit, back within 30 s."""
     use, share, longest = figures(
-        [run(scenario(limits, server, Told.TEXT, seed=seed, workers=1)) for seed in HELD_OUT[:2]]
+        [run(scenario(limits, server, Told.TEXT, seed=seed, workers=1)) for seed in HELD_OUT[:1]]
     )
 
     assert use >= 0.9
