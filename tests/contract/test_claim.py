@@ -236,6 +236,26 @@ async def test_a_small_project_beside_a_large_one_is_served_at_once(
     assert set(small) <= set(got)
 
 
+@pytest.mark.soak
+async def test_49_small_projects_beside_one_with_100_000_jobs(
+    store: Store, worker: WorkerId
+) -> None:
+    """Each of the small ones has its ten jobs after ten rounds: 1.2 x its ideal share at most."""
+    for start in range(0, 100_000, 5_000):
+        numbers = range(start, start + 5_000)
+        await accept(store, *[a_request(f"big-{n}", project="big") for n in numbers])
+    for number in range(49):
+        await accept(store, *[a_request(f"p-{n}", project=f"small-{number}") for n in range(10)])
+
+    order: list[str] = []
+    while len(order) < 600:
+        order += [job.request.target.project_id for job, _ in await claim(store, worker, 24)]
+
+    last = max(place for place, project in enumerate(order) if project != "big")
+    assert Counter(order)["small-7"] == 10
+    assert last <= 1.2 * 500
+
+
 async def test_a_crowd_on_one_busy_pool_delays_nobody(store: Store, worker: WorkerId) -> None:
     """A thousand jobs behind one pool are never in the way of the others."""
     crowd = await accept(store, *[a_request("busy", key=f"k{n}") for n in range(1000)])

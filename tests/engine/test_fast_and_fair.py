@@ -9,24 +9,26 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 import structlog
 
+from jobs.changing import changed
 from jobs.clock import MICROSECONDS
 from jobs.decide import Rules
-from jobs.model import JobRequest
+from jobs.model import JobRequest, Progress
 from jobs.pacing import Bucket
 from jobs.states import JobState
 from jobs.store.protocol import Result
 from jobs.store.sqlite import open_sqlite
 from jobs.usual import UsualTimes
-from tests.builders import a_request
+from tests.builders import a_job, a_request
 from tests.engine.one_worker import USUAL, OneWorker, Stage
 from tests.engine.simulated import SimulatedCloud
 from tests.engine.virtual import EPOCH_US, OneProcess, VirtualClock, VirtualLoop, on_virtual_time
+from worker.executor import Executor
 from worker.simulator import SimulatorOptions
 
 PLUGIN, VERSION = "node-local-dns", "1.6.64"
@@ -203,6 +205,31 @@ class SimulatedProjects:
             return SimulatedCloud(options, clock).fleet.targets[0][0]
 
         return on_virtual_time(main)
+
+
+@pytest.mark.parametrize(
+    ("progress", "known"),
+    [
+        ({}, 40.0),
+        ({"target_us": EPOCH_US + 30 * MICROSECONDS}, 30.0),
+        ({"adopted": True}, None),
+        ({"stale": 1}, None),
+        ({"not_before_us": EPOCH_US}, None),
+        ({"accepted_us": None}, None),
+    ],
+    ids=["ours", "seen-before", "adopted", "begun-anew", "found-late", "never-accepted"],
+)
+def test_only_changes_that_were_watched_from_their_begin_teach(
+    progress: dict[str, Any], known: float | None
+) -> None:
+    """Of others nobody knows when they began, and they would make all looks come too early."""
+    usual, job = UsualTimes(), a_job(JobState.WATCHING)
+    facts = {"version": VERSION, "accepted_us": EPOCH_US, **progress}
+    executor = Executor(cast("Any", None), cast("Any", None), Rules(usual=usual))
+
+    executor._learn(changed(job, progress=Progress(**facts)), 0, EPOCH_US + 40 * MICROSECONDS)
+
+    assert usual.seconds(job.request.plugin.name, VERSION) == known
 
 
 @pytest.mark.slow

@@ -101,15 +101,15 @@ def test_a_new_version_begins_with_what_the_plug_in_usually_takes() -> None:
 
 
 def test_times_that_change_are_followed() -> None:
-    """Twice as slow from one day to the next: known again after a dozen jobs."""
+    """Twice as slow from one day to the next: known again after eight jobs."""
     rules = Rules(usual=UsualTimes())
     for _ in range(30):
         watched(rules, 30.0)
-    for _ in range(12):
+    for _ in range(8):
         watched(rules, 60.0)
 
     assert rules.usual is not None
-    assert rules.usual.seconds(NAME, "1.0") == pytest.approx(60.0, rel=0.2)
+    assert rules.usual.seconds(NAME, "1.0") == pytest.approx(60.0, rel=0.1)
 
 
 def test_the_memory_of_times_is_bounded() -> None:
