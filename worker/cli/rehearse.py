@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import click
 
+from config.choices import LogLevel
 from config.masking import masked_inputs
-from config.settings import LogLevel, Settings
+from config.settings import Settings
 from jobs.clock import SystemClock
 from jobs.errors import UsageError
 from jobs.rollouts.course import course_of
@@ -172,7 +173,7 @@ def _offline(manifest: Manifest, settings: Settings, asked: Asked) -> Plan:
         pools = listed_pools(manifest, read_fleet(content(Path(name), name), name))
     now_us = SystemClock().now_us()
     return make_plan(
-        manifest, pools, Terms(now_us=now_us, mask=masked_inputs, rate=settings.cloud.rate)
+        manifest, pools, Terms(now_us=now_us, mask=masked_inputs, rate=settings.cloud.rate_per_s)
     )
 
 
