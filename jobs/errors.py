@@ -25,7 +25,8 @@
     │   ├── LeaseLostError    another worker may hold the job
     │   ├── WorkerFencedError this worker was declared dead
     │   ├── StaleRevisionError  somebody else moved the rollout on
-    │   └── RolloutHeldError  its rollout lets nothing be sent now
+    │   ├── RolloutHeldError  its rollout lets nothing be sent now
+    │   └── LineStoppedError  nothing at all may be sent now
     ├── StoreError            the store said no (exit 9)
     │   ├── StoreFullError
     │   ├── StoreReadOnlyError
@@ -268,6 +269,13 @@ class RolloutHeldError(StateError):
     def resumable(self) -> bool:
         """Whether a person may let the rollout go on."""
         return bool(self.facts.get("resumable"))
+
+
+class LineStoppedError(StateError):
+    """Somebody has stopped the whole line, so no job may send; nothing was written."""
+
+    code = "ROLL-03"
+    do = "nothing to do: the job goes on when the line does (plugwave resume --all)"
 
 
 class StoreError(PlugwaveError):

@@ -233,7 +233,7 @@ class Work:
         kept = settings.store
         folder = report_folder(kept.sqlite_path, kept.url.get_secret_value())
         reporter = Reporter(store, folder)
-        conductor = Conductor(store, self._clock, lease)
+        conductor = Conductor(store, self._clock, lease, ended=reporter.wake)
         defaults = request_defaults(settings, Surroundings.of(os.environ))
         inbox = InboxDuty(store, self._clock, defaults=defaults)
 
@@ -256,6 +256,7 @@ class Work:
                 credentials,
                 unreachable_after_s=settings.cloud.unreachable_after,
                 rests=(inbox.rests, conductor.rests),
+                halted=conductor.halted,
             ),
             calls_for=switchboard.calls_for,
             close_turns=close,

@@ -6,7 +6,7 @@ nothing behind.  What is decided, and why, is `jobs.rollouts.advancing`'s; nothi
 memory but when to look again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -20,7 +20,7 @@ from jobs.rollouts.advancing import Decision, decide
 from jobs.rollouts.course import Course
 from jobs.rollouts.sight import Sight
 from jobs.store.protocol import Store
-from jobs.store.rollouts import Advance, RolloutRow
+from jobs.store.rollouts import Advance, LineStop, RolloutRow
 from worker.sighting import LINE, RolloutReader
 
 log = structlog.get_logger()
@@ -55,14 +55,26 @@ class _Seen:
 class Conductor:
     """Looks at every live rollout when it has changed, or when its time has come."""
 
-    def __init__(self, store: Store, clock: Clock, worker: Named) -> None:
-        """Take the store, the clock, and whose id is written beside what is cancelled."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        worker: Named,
+        *,
+        ended: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Take the store, the clock, and whose id is written beside what is cancelled.
+
+        *ended* hears of results in that name, so that their lines are written at once.
+        """
+        self._ended = ended
         self._store = store
         self._clock = clock
         self._worker = worker
         self._seen: dict[RolloutId, _Seen] = {}
         self._reader = RolloutReader(store, clock)
         self._stopped = False
+        self._line: LineStop | None = None
 
     def stop(self) -> None:
         """Admit nothing more: this worker drains, and what it admits it would not claim."""
@@ -78,6 +90,10 @@ class Conductor:
             await self.look()
             await self._clock.sleep(LOOK_EVERY_S)
 
+    def halted(self) -> bool:
+        """Whether somebody has stopped the whole line, as far as was looked."""
+        return self._line is not None and self._line.stopped
+
     async def rests(self) -> bool:
         """Whether no live rollout would start a job now by itself, as far as it was looked at."""
         live = await self._store.rollouts.live_revisions()
@@ -89,6 +105,11 @@ class Conductor:
     async def look(self) -> None:
         """Look once at every live rollout that has changed or is due."""
         live = await self._store.rollouts.live_revisions()
+        line = await self._store.rollouts.line()
+        if line != self._line:
+            self._line = line
+            for seen in self._seen.values():
+                seen.stamp = None
         for gone in self._seen.keys() - live.keys():
             del self._seen[gone]
         for rollout, stamp in live.items():
@@ -126,6 +147,8 @@ class Conductor:
             decision = decide(course, sight)
             if decision.change is not None:
                 row = await self._store.rollouts.advance(self._signed(decision.change))
+                if decision.change.cancel:
+                    self._ended(decision.change.cancel)
                 _tell(course, row, decision.change)
                 if row.state not in LIVE_ROLLOUTS:
                     return

@@ -20,7 +20,7 @@ from jobs.changing import changed
 from jobs.clock import MICROSECONDS, Clock, iso, seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, Step, first_look, next_move
 from jobs.decide.rules import failed, let_go
-from jobs.errors import RolloutHeldError
+from jobs.errors import LineStoppedError, RolloutHeldError
 from jobs.model import Job, Lease, PoolRead, Progress, job_name
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome
 from jobs.states import FINAL_STATES, JobEvent, JobState
@@ -30,8 +30,10 @@ from worker.limiter import Closed, Kind
 
 log = structlog.get_logger()
 
-SEND_WINDOW_S: Final = 2.0
-"""How long a committed intent allows the send; beyond that it is committed anew."""
+SEND_WINDOW_S: Final = 1.0
+"""How long a committed intent allows the send; beyond that it is committed anew.
+
+So long, and no longer, may a request leave after a pause has answered."""
 
 CHECK_FRESH_S: Final = 30.0
 """A check older than this is repeated before the send."""
@@ -99,6 +101,8 @@ class Executor:
                 return await self._send(held, calls)
             except RolloutHeldError as error:  # before anything of it was written or sent
                 return await self._apply(held, let_go(held.job.progress, error))
+            except LineStoppedError:  # likewise; it is claimed again when the line goes on
+                return await self.hand_back(held)
         wire = Wire()
         seen: Seen
         if held.move.step is Step.OFFERS:
@@ -230,7 +234,12 @@ class Executor:
                         return changed(held, move=changed(held.move, step=Step.LOOK, at_us=0))
                     if now_us + seconds_to_us(SEND_WINDOW_S / 4) >= until_us:
                         until_us = self._allowed_until(held.job, now_us)
-                        held = await self._intend(held, until_us, first=not intended)
+                        try:
+                            held = await self._intend(held, until_us, first=not intended)
+                        except (RolloutHeldError, LineStoppedError):
+                            if not intended:
+                                raise
+                            return await self._not_sent(held, wire)
                         intended = True
                     if held.job.cancel_asked:
                         return await self._not_sent(held, wire)

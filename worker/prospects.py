@@ -29,6 +29,7 @@ class Prospects:
         *,
         unreachable_after_s: float,
         rests: Sequence[Callable[[], Awaitable[bool]]] = (),
+        halted: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take what tells.
 
@@ -38,12 +39,14 @@ class Prospects:
             credentials: The credential's name for each profile that is served.
             unreachable_after_s: How long an endpoint may give no answer.
             rests: Each tells whether its part would bring no job now by itself.
+            halted: Tells whether somebody has stopped the whole line.
         """
         self._store = store
         self._troubles = troubles
         self._credentials = credentials
         self._unreachable_after_s = unreachable_after_s
         self._rests = rests
+        self._halted = halted
         self.failure: PlugwaveError | None = None
 
     async def ended(self, hand: Hand) -> bool:
@@ -54,6 +57,8 @@ class Prospects:
         refused = self._refused()
         if any(held.job.request.profile not in refused for held in hand) if refused else len(hand):
             return False
+        if self._halted():
+            return True
         # Asked before the jobs are counted: what comes in between is among them.
         for rests in self._rests:
             if not await rests():

@@ -137,6 +137,7 @@ class Reporter:
         self._cursor: Cursor | None = None
         self._worker = WorkerId(0)
         self._told = 0
+        self._awaited = 0
 
     def start(self, worker: WorkerId) -> None:
         """Report for *worker* from now on."""
@@ -146,8 +147,9 @@ class Reporter:
         self._cursor = Cursor.create(self._folder / f"{worker}{_SUFFIX}")
         self._told = 0
 
-    def wake(self) -> None:
-        """Say that a job has become final."""
+    def wake(self, results: int = 1) -> None:
+        """Say that jobs have become final in this worker's name."""
+        self._awaited += results
         self._wake.set()
 
     async def run(self) -> None:
@@ -155,7 +157,10 @@ class Reporter:
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
-            await self.flush()
+            # A store tells what it remembers first, so one answer may not have all of them.
+            while self._awaited > 0:
+                written = await self.flush()
+                self._awaited = max(0, self._awaited - written) if written else 0
 
     async def flush(self) -> int:
         """Write the results that are not written yet; return how many, none when that was all."""

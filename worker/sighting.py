@@ -58,6 +58,7 @@ class RolloutReader:
             flying=flying,
             line=waiting,
             successes_s=await self._durations(course.plugin),
+            line_stop=await rollouts.line(),
         )
         return course, sight
 

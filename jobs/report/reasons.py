@@ -17,8 +17,9 @@ from jobs.model import Job, JobId, WorkerId, job_name
 from jobs.pacing import Bucket
 from jobs.report.limits import lessons
 from jobs.report.results import wanted_version
-from jobs.states import HELD_STATES
+from jobs.states import HELD_STATES, JobState
 from jobs.store.protocol import Event, WorkerRow
+from jobs.store.rollouts import GOES_ON, LineStop
 
 NAMED_JOBS: Final = 3
 """So many other jobs of a pool are named one by one; further ones are counted."""
@@ -35,6 +36,7 @@ class Evidence:
         workers: Workers that are alive or still have jobs.
         buckets: The limiter's rows.
         ready: How many jobs of the whole store are ready.
+        line_stop: Whether anything may start at all.
     """
 
     now_us: int
@@ -43,6 +45,7 @@ class Evidence:
     workers: Sequence[WorkerRow] = ()
     buckets: Mapping[str, Bucket] = field(default_factory=dict)
     ready: int = 0
+    line_stop: LineStop = GOES_ON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,7 @@ def is_served(job: Job, evidence: Evidence) -> bool:
 
 def surroundings(job: Job, evidence: Evidence) -> tuple[Reason, ...]:
     """Return the reasons an open job may have beside its own: no worker, 429, cancel, deadline."""
-    found: list[Reason] = []
+    found = list(_line_stop(job, evidence))
     if not any(worker.alive for worker in evidence.workers):
         profile = job.request.profile
         needs = f" It needs one with profile {profile}." if profile is not None else ""
@@ -164,6 +167,18 @@ def surroundings(job: Job, evidence: Evidence) -> tuple[Reason, ...]:
             text = f"Its deadline is {when}."
         found.append(Reason(kind="deadline", text=text, until_us=job.deadline_us))
     return tuple(found)
+
+
+def _line_stop(job: Job, evidence: Evidence) -> tuple[Reason, ...]:
+    """Say so when nothing may start, of a job that has not."""
+    line = evidence.line_stop
+    if not line.stopped or job.state not in {JobState.WAITING, JobState.READY, JobState.CHECKING}:
+        return ()
+    by = line.word.by if line.word is not None else "somebody"
+    why = f": {line.word.why}" if line.word is not None and line.word.why else ""
+    when = ago(line.at_us, evidence.now_us)
+    text = f"The line was stopped by {by} {when}{why}; plugwave resume --all lets it go on."
+    return (Reason(kind="line-stop", text=text),)
 
 
 def _nobody_holds(job: Job, evidence: Evidence) -> tuple[Reason, ...]:

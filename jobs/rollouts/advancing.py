@@ -26,7 +26,14 @@ from jobs.rollout_states import (
 )
 from jobs.rollouts.admitting import RAMP, Admission, admit
 from jobs.rollouts.course import Course, WaveCourse
-from jobs.rollouts.gates import GateAnswer, GateLook, Hold, bake_holds, look_at_gates
+from jobs.rollouts.gates import (
+    GateAnswer,
+    GateLook,
+    Hold,
+    bake_holds,
+    line_hold,
+    look_at_gates,
+)
 from jobs.rollouts.sight import (
     ACCEPTED,
     THROUGH,
@@ -256,6 +263,9 @@ class _Look:
         return False
 
     def _start(self, wave: WaveCourse, counted: Counts) -> None:
+        if self._sight.line_stop.stopped:
+            self._wait((line_hold(self._sight.line_stop),), None)
+            return
         found = admit(self._course, self._sight, wave, counted, self._facts.get(RAMP))
         self._admission = found
         if found.ramp is not None and (found.jobs or RAMP not in self._facts):
@@ -332,10 +342,12 @@ class _Look:
 def _stop_facts(stop: Stop, wave: WaveCourse, now_us: int) -> dict[str, Any]:
     """Return the rule that tripped, with the numbers by which it did."""
     rule, tally = stop.rule, stop.tally
+    failed = rule.failed(tally)
     allowed = failures_allowed(rule, tally.finished, tally.planned)
     scope = f"wave {wave.name}" if rule.per_wave else "the rollout"
+    ended = tally.finished + failed - tally.failed
     text = (
-        f"{rule.name}: {tally.failed} of {tally.finished} ended jobs of {scope} failed, "
+        f"{rule.name}: {failed} of {ended} ended jobs of {scope} failed, "
         f"at most {allowed} may ({stop_words(rule)})"
     )
     if rule.kind is RuleKind.REJECTED:
@@ -345,8 +357,8 @@ def _stop_facts(stop: Stop, wave: WaveCourse, now_us: int) -> dict[str, Any]:
         "kind": rule.kind.value,
         "scope": "wave" if rule.per_wave else "rollout",
         "wave": wave.n,
-        "failed": tally.failed,
-        "finished": tally.finished,
+        "failed": failed,
+        "finished": ended,
         "allowed": allowed,
         "in_flight": tally.in_flight,
         "at_us": now_us,

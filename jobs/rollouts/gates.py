@@ -16,6 +16,7 @@ from jobs.rollouts.fields import WEEKDAYS, duration_text
 from jobs.rollouts.strategy import Gate, StartAt
 from jobs.rollouts.windows import instant_us
 from jobs.states import WaitReason
+from jobs.store.rollouts import LineStop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,14 @@ class GateAnswer:
 
     holds: tuple[Hold, ...]
     lapses_us: int | None = None
+
+
+def line_hold(line: LineStop) -> Hold:
+    """Return what a stopped line holds: everything, until a person lets it go on."""
+    word, since = line.word, iso(line.at_us)
+    by = word.by if word is not None else "somebody"
+    why = f": {word.why}" if word is not None and word.why else ""
+    return Hold(reason=WaitReason.PAUSED, text=f"the line was stopped by {by} at {since}{why}")
 
 
 def bake_holds(wave: WaveCourse, *, ended_us: int, ended: int, now_us: int) -> list[Hold]:

@@ -40,7 +40,7 @@ def startable(
         if trips(rule, tally.suspecting()):
             return 0
         if bounded and rule.kind is RuleKind.FAILURES:
-            room = min(room, rule.limit + 1 - tally.failed - tally.in_flight)
+            room = min(room, rule.limit + 1 - rule.failed(tally) - tally.in_flight)
     return max(0, room)
 
 

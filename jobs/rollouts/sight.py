@@ -14,12 +14,12 @@ from jobs.clock import MICROSECONDS
 from jobs.rollout_states import WaveState
 from jobs.rollouts.course import Course
 from jobs.rollouts.pace import suspect_after_s
-from jobs.rollouts.stopping import Tally
+from jobs.rollouts.stopping import RuleKind, Tally
 from jobs.states import HELD_STATES, JobState, WaitReason
-from jobs.store.rollouts import RolloutJob, RolloutRow, WaveRow
+from jobs.store.rollouts import GOES_ON, LineStop, RolloutJob, RolloutRow, WaveRow
 
 ACCEPTED: Final = "accepted"
-"""Under this fact: succeeded and failed jobs of each wave that count no more."""
+"""Under this fact: what counts no more of each wave, see `Ends`."""
 
 THROUGH: Final = frozenset({WaveState.PASSED, WaveState.SKIPPED})
 """Wave states after which it is the next one's turn."""
@@ -35,6 +35,7 @@ class Sight:
         line: Jobs in line of the wave whose turn it is, by rank; of all waves when the rollout
             is being wound up.
         successes_s: How long recent successes of this plug-in took.
+        line_stop: Whether anything may start at all.
         now_us: Now.
     """
 
@@ -43,6 +44,7 @@ class Sight:
     flying: Sequence[RolloutJob] = ()
     line: Sequence[RolloutJob] = ()
     successes_s: Sequence[float] = ()
+    line_stop: LineStop = GOES_ON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,26 +71,65 @@ def in_hand(job: RolloutJob) -> bool:
     return job.state in HELD_STATES
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How jobs of a wave have ended, for the rules; each counts as one of them.
+
+    ``failed`` has refused jobs and late failures; a late failure is no success any more.
+    """
+
+    succeeded: int = 0
+    failed: int = 0
+    rejected: int = 0
+    late: int = 0
+
+    def without(self, accepted: "Ends") -> "Ends":
+        """Return what has come since."""
+        return Ends(
+            self.succeeded - accepted.succeeded,
+            self.failed - accepted.failed,
+            self.rejected - accepted.rejected,
+            self.late - accepted.late,
+        )
+
+
+def ends_of(wave: WaveRow) -> Ends:
+    """Return how the jobs of a wave have ended so far."""
+    tally = wave.tally
+    return Ends(tally.succeeded - tally.late, tally.failures, tally.rejected, tally.late)
+
+
 def accepted_now(row: RolloutRow) -> list[list[int]]:
-    """Return what a resume after a stop accepts: successes and failures of each wave."""
-    return [[wave.tally.succeeded, wave.tally.failures] for wave in row.waves]
+    """Return what a resume after a stop accepts: everything so far, as JSON."""
+    return [
+        [ends.succeeded, ends.failed, ends.rejected, ends.late] for ends in map(ends_of, row.waves)
+    ]
+
+
+def new_ends(row: RolloutRow, facts: Mapping[str, Any]) -> list[Ends]:
+    """Return how jobs of each wave have ended since what was accepted."""
+    accepted = facts.get(ACCEPTED) or [[]] * len(row.waves)
+    return [
+        ends_of(wave).without(Ends(*known)) for wave, known in zip(row.waves, accepted, strict=True)
+    ]
 
 
 def counts(course: Course, sight: Sight, wave: int, facts: Mapping[str, Any]) -> Counts:
     """Count the jobs; *wave* is whose turn it is, *facts* the rollout's as they are now."""
-    accepted = facts.get(ACCEPTED) or [[0, 0]] * len(sight.row.waves)
+    apart = any(rule.kind is RuleKind.REJECTED for rule in course.waves[wave].rules)
     oldest_us = _suspect_before_us(course, sight)
     flying = Counter(job.wave for job in sight.flying if not is_paused(job))
     suspects = Counter(job.wave for job in sight.flying if _is_suspect(job, oldest_us))
     tallies = [
         Tally(
             planned=row.tally.size,
-            succeeded=row.tally.succeeded - succeeded,
-            failed=row.tally.failures - failed,
+            succeeded=ends.succeeded,
+            failed=ends.failed - (ends.rejected if apart else 0),
             in_flight=flying[row.n],
             suspects=suspects[row.n],
+            rejected=ends.rejected if apart else 0,
         )
-        for row, (succeeded, failed) in zip(sight.row.waves, accepted, strict=True)
+        for row, ends in zip(sight.row.waves, new_ends(sight.row, facts), strict=True)
     ]
     return Counts(
         wave=tallies[wave],
@@ -104,6 +145,7 @@ def _together(tallies: Sequence[Tally]) -> Tally:
         failed=sum(one.failed for one in tallies),
         in_flight=sum(one.in_flight for one in tallies),
         suspects=sum(one.suspects for one in tallies),
+        rejected=sum(one.rejected for one in tallies),
     )
 
 

@@ -3,7 +3,9 @@
 A limit is exceeded, not met: with ``failures: 12`` the 13th stops.  Rules are looked at
 whenever a job ends, in their order, the tolerance of the wave first; the first that trips
 wins.  Only jobs that ended failed or timed out after all attempts are failures; what was
-refused before anything was sent is counted apart.
+refused before anything was sent is counted apart where a rule of refusals judges it, and is a
+failure like any other where none does.  The tolerance of a wave counts both: a canary that was
+refused has proven nothing.
 
 Source: reliability of sequential testing, Wald 1945 and Ville 1939: the chance that the
 evidence rule stops a rollout whose true failure rate is at most ``ok`` is at most
@@ -61,7 +63,8 @@ class Tally:
 class Rule:
     """One rule with its numbers resolved for the pools of its scope.
 
-    ``limit`` is the most failures (or refusals) that do not trip it.
+    ``limit`` is the most failures (or refusals) that do not trip it; with ``refusals`` those
+    count as failures.
     """
 
     name: str
@@ -72,6 +75,11 @@ class Rule:
     of_planned: bool = False
     min_finished: int = DEFAULT_MIN_FINISHED
     evidence: Evidence | None = None
+    refusals: bool = False
+
+    def failed(self, tally: Tally) -> int:
+        """Return the failures that it counts."""
+        return tally.failed + (tally.rejected if self.refusals else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +112,11 @@ def resolved(rule: StopRule, planned: int) -> Rule:
 def tolerance(wave: str, limit: int) -> Rule:
     """Return the rule that a wave's ``tolerate`` is; it stands above all others."""
     return Rule(
-        name=f"{wave} tolerates {limit}", kind=RuleKind.FAILURES, per_wave=True, limit=limit
+        name=f"{wave} tolerates {limit}",
+        kind=RuleKind.FAILURES,
+        per_wave=True,
+        limit=limit,
+        refusals=True,
     )
 
 
@@ -125,7 +137,7 @@ def trips(rule: Rule, tally: Tally) -> bool:
     """Whether *rule* stops a scope with this tally."""
     if rule.kind is RuleKind.REJECTED:
         return tally.rejected > rule.limit
-    return tally.failed > failures_allowed(rule, tally.finished, tally.planned)
+    return rule.failed(tally) > failures_allowed(rule, tally.finished, tally.planned)
 
 
 def failures_allowed(rule: Rule, finished: int, planned: int) -> int:

@@ -36,9 +36,6 @@ def _value(part: Apply | Verify, field: str) -> Any:  # noqa: ANN401 - compared 
 
 
 def _stops(spec: Spec) -> Iterator[str]:
-    for place, rule in enumerate(spec.stop):
-        if rule.rejected is not None:
-            yield f"spec.stop[{place}].rejected: refused jobs count as failures; use failures"
     if spec.on_stop.do == "rollback":
         yield "spec.onStop.do: rollback is not done by itself; use pause or abort"
     if spec.rollback.trigger == "on-stop":

@@ -210,12 +210,14 @@ class WorkStore(Protocol):
             LeaseLostError: If the lease no longer holds; nothing is written.
             IllegalTransitionError: If the state does not allow the event; nothing is written.
             RolloutHeldError: If the event is INTENDED and the job's rollout lets nothing be
-                sent now; nothing is written.
+                sent now (LineStoppedError: the whole line is stopped); nothing is written.
         """
         ...
 
     async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
         """Save where the job stands without a move, with an event ``seen`` in its history.
+
+        In SENDING that renews the intent, and is refused as in `record`.
 
         Raises:
             LeaseLostError: If the lease no longer holds; nothing is written.

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from jobs.model import JobId, RolloutId, Target
+from jobs.model import JobId, Progress, RolloutId, Target
 from jobs.rollout_states import LIVE_ROLLOUTS, RolloutState, WaveState
-from jobs.states import BAD_STATES, JobState
+from jobs.states import BAD_STATES, JobEvent, JobState
 from jobs.store.rollouts import (
+    LineStop,
     NewRollout,
     OrderKind,
     RecordEntry,
@@ -34,7 +35,7 @@ ROLLOUT: Final = (
 
 TALLY: Final = (
     *("admitted", "succeeded", "unchanged", "failed", "unresolved", "skipped"),
-    *("cancelled", "failures"),
+    *("cancelled", "failures", "rejected", "late"),
 )
 """The columns of a tally, in the order of `Tally` after its size."""
 
@@ -51,10 +52,25 @@ COUNTED_AS: Final[Mapping[JobState, str]] = MappingProxyType(
 """The column that counts the jobs of a wave that ended in a state."""
 
 
-def ended_as(state: JobState) -> tuple[int, ...]:
+def ended_as(state: JobState, *, rejected: bool = False) -> tuple[int, ...]:
     """Return what a job that ends in *state* adds to each column of TALLY."""
-    own = COUNTED_AS[state]
-    return tuple(int(name == own or (name == "failures" and state in BAD_STATES)) for name in TALLY)
+    added = {COUNTED_AS[state]}
+    added |= {"failures"} if state in BAD_STATES else set()
+    added |= {"rejected"} if rejected else set()
+    return tuple(int(name in added) for name in TALLY)
+
+
+def was_rejected(event: JobEvent, progress: Progress) -> bool:
+    """Whether a job that ends by *event* was refused before anything of it was sent."""
+    return event is JobEvent.REFUSED and progress.sends <= progress.spared
+
+
+def line_value(row: Cells) -> LineStop:
+    """Return the line of (stopped, at_us, word)."""
+    word = json_value(row[2])
+    return LineStop(
+        stopped=bool(row[0]), at_us=row[1], word=None if word is None else word_value(word)
+    )
 
 
 def word_value(told: Mapping[str, Any]) -> Word:

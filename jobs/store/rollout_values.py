@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from jobs.model import JobId, JobRequest, RolloutId, Target
 from jobs.rollout_states import RolloutState, WaveState
@@ -50,6 +50,19 @@ class OrderKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineStop:
+    """Whether anything may start at all, and whose the last order about that was."""
+
+    stopped: bool
+    word: Word | None = None
+    at_us: int | None = None
+
+
+GOES_ON: Final = LineStop(stopped=False)
+"""A line that nobody has ever stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewRollout:
     """A rollout to start.
 
@@ -89,6 +102,8 @@ class Tally:
     ``admitted`` have left the wave's line, ended or not; a job that is cancelled in the line
     has left it, too, so ``admitted - ended`` are on their way.  ``failures`` counts every job
     that ended badly, also those tried again since: it is the evidence and never goes down.
+    ``rejected`` of them were refused before anything was sent; ``late`` of them had succeeded,
+    and their pool turned bad afterwards.
     """
 
     size: int
@@ -100,6 +115,8 @@ class Tally:
     skipped: int = 0
     cancelled: int = 0
     failures: int = 0
+    rejected: int = 0
+    late: int = 0
 
     @property
     def ended(self) -> int:

@@ -21,6 +21,8 @@ from typing import Any, Final, Protocol
 from jobs.model import JobId, RolloutId, WorkerId
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.store.rollout_values import (
+    GOES_ON,
+    LineStop,
     NewRollout,
     OrderKind,
     PlannedJob,
@@ -36,8 +38,11 @@ from jobs.store.rollout_values import (
 )
 
 __all__ = [
+    "GOES_ON",
     "MOST_CANCELLED",
     "Advance",
+    "LineOrdered",
+    "LineStop",
     "NewRollout",
     "Order",
     "OrderKind",
@@ -122,6 +127,14 @@ class Ordered:
     already_us: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineOrdered:
+    """The line after an order; *already* says that it was so before, and nothing was written."""
+
+    line: LineStop
+    already: bool
+
+
 class RolloutStore(Protocol):
     """Durable plans and rollouts.  Every method is one transaction, unless it says otherwise."""
 
@@ -198,6 +211,20 @@ class RolloutStore(Protocol):
             NothingMatchedError: If there is no such rollout or wave.
             IllegalTransitionError: If its state does not allow it (it has ended).
             ConflictError: If an approval names another plan digest.
+        """
+        ...
+
+    async def line(self) -> LineStop:
+        """Return whether anything may start, of any rollout or none; cheap."""
+        ...
+
+    async def order_line(self, word: Word, *, stopped: bool) -> LineOrdered:
+        """Stop everything that could start, everywhere, or let it go on.
+
+        While the line is stopped no job is claimed that has not sent, and INTENDED is refused
+        with `LineStoppedError`; when this has answered "stopped", no intent is committed any
+        more: one that was being committed is waited for.  Jobs that were READY when the line
+        goes on have the time of their deadline begun anew.
         """
         ...
 

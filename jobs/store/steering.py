@@ -12,6 +12,7 @@ from jobs.errors import (
     BadRequestError,
     ConflictError,
     IllegalTransitionError,
+    LineStoppedError,
     NothingMatchedError,
     RolloutHeldError,
     StaleRevisionError,
@@ -31,6 +32,8 @@ from jobs.rollout_states import (
 from jobs.store.rollouts import (
     MOST_CANCELLED,
     Advance,
+    LineOrdered,
+    LineStop,
     Order,
     Ordered,
     OrderKind,
@@ -107,6 +110,24 @@ def check_may_send(rollout: RolloutId, state: RolloutState) -> None:
             rollout=rollout,
             state=state,
         )
+
+
+def check_line(line: LineStop) -> None:
+    """Refuse any intent to send while the line is stopped.
+
+    Raises:
+        LineStoppedError: If it is.
+    """
+    if line.stopped:
+        by = line.word.by if line.word is not None else "somebody"
+        raise LineStoppedError(f"the line was stopped by {by}", by=by)
+
+
+def line_ordered(line: LineStop, word: Word, *, stopped: bool, now_us: int) -> LineOrdered:
+    """Return the line after an order; one that was never stopped goes on already."""
+    if line.stopped is stopped:
+        return LineOrdered(line=line, already=True)
+    return LineOrdered(line=LineStop(stopped=stopped, word=word, at_us=now_us), already=False)
 
 
 def advanced(row: RolloutRow, change: Advance, now_us: int) -> Steered:

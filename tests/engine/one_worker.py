@@ -111,8 +111,8 @@ class OneWorker:
             until_empty=until_empty,
             weights=stage.weights,
         )
-        conductor = Conductor(self.store, clock, self._lease)
         self._reporter = Reporter(self.store, stage.folder, self._result)
+        conductor = Conductor(self.store, clock, self._lease, ended=self._reporter.wake)
         self.runner = Runner(
             self.store,
             Executor(self.store, clock, rules),
@@ -127,6 +127,7 @@ class OneWorker:
                 {None: "model"},
                 unreachable_after_s=60.0,
                 rests=(conductor.rests,),
+                halted=conductor.halted,
             ),
             calls_for=lambda _job: self._calls,
             close_turns=self._limiter.close,

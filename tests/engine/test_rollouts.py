@@ -18,11 +18,11 @@ from jobs.rollouts.advancing import STOPPED
 from jobs.rollouts.observed import Observed, Offer
 from jobs.rollouts.plan import Plan
 from jobs.rollouts.planning import make_plan
-from jobs.states import JobState
+from jobs.states import HELD_STATES, JobState
 from jobs.store.protocol import JobFilter
 from jobs.store.rollouts import Order, OrderKind, RolloutRow, Word
 from jobs.store.sqlite import open_sqlite
-from tests.builders import PROJECT
+from tests.builders import PROJECT, a_request
 from tests.engine.model_cloud import Faults, ModelCloud
 from tests.engine.one_worker import OneWorker, Stage
 from tests.engine.virtual import OneProcess, VirtualClock, VirtualLoop, on_virtual_time
@@ -210,6 +210,33 @@ def test_a_pause_holds_every_worker_within_a_second_and_a_resume_goes_on(tmp_pat
         await scene.order(OrderKind.RESUME)
         row = await scene.until()
         assert row.state is RolloutState.SUCCEEDED
+
+    assert set(played(tmp_path, plan, play).sends.values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_stopped_line_holds_every_worker_within_a_second(tmp_path: Path) -> None:
+    """Jobs of a rollout and of none: what is in flight ends, nothing else is sent."""
+    plan = planned(POOLS)
+
+    async def play(scene: Scene) -> None:
+        lone = [a_request(f"lone-{number}", plugin="dns", version="2.0") for number in range(10)]
+        await scene.store.enqueue(lone)
+        scene.worker()
+        scene.worker()
+        await scene.clock.sleep(1.3)
+        await scene.store.rollouts.order_line(ANA, stopped=True)
+        stopped_at = scene.clock.monotonic()
+        await scene.clock.sleep(120)
+        assert [at for at, _ in scene.cloud.sends if at > stopped_at + 1.0] == []
+        assert 0 < sum(scene.sends.values()) < POOLS
+        counts = await scene.store.counts()
+        assert not counts.keys() & HELD_STATES
+        await scene.store.rollouts.order_line(ANA, stopped=False)
+        assert (await scene.until()).state is RolloutState.SUCCEEDED
+        while await scene.store.open_jobs():
+            await scene.clock.sleep(1)
 
     assert set(played(tmp_path, plan, play).sends.values()) == {1}
 

@@ -287,6 +287,7 @@ BEGIN
       EXECUTE format('ALTER SEQUENCE plugwave.%I RESTART', one.relname);
     END IF;
   END LOOP;
+  INSERT INTO plugwave.line(id, stopped) VALUES (1, false);
   -- A test has dropped weeks of the history, or moved its clock on and made some.
   IF NOT EXISTS (SELECT FROM plugwave.event_weeks WHERE NOT rest AND from_us IS NULL)
      OR EXISTS (SELECT FROM plugwave.event_weeks WHERE to_us > now_us + 7 * 604800000000) THEN

@@ -19,7 +19,9 @@ from jobs.rollouts.plan import Plan
 from jobs.rollouts.sight import Sight, turn
 from jobs.states import JobState, WaitReason
 from jobs.store.rollouts import (
+    GOES_ON,
     Advance,
+    LineStop,
     Order,
     OrderKind,
     RolloutJob,
@@ -83,6 +85,7 @@ class ModelRollout:
     sent: dict[JobId, int] = field(default_factory=dict)
     decided: list[tuple[Sight, Decision]] = field(default_factory=list)
     last: Decision = field(default_factory=Decision)
+    line_stop: LineStop = GOES_ON
 
     def __post_init__(self) -> None:
         self.course = course_of(self.plan)
@@ -140,6 +143,7 @@ class ModelRollout:
             flying=tuple(self.flying.values()),
             line=tuple(line),
             successes_s=(60.0,) * 20,
+            line_stop=self.line_stop,
         )
 
     def order(self, kind: OrderKind, wave: int | None = None) -> None:

@@ -14,7 +14,7 @@ from jobs.rollouts.observed import Observed
 from jobs.rollouts.plan import Plan
 from jobs.rollouts.planning import make_plan
 from jobs.states import WaitReason
-from jobs.store.rollouts import OrderKind
+from jobs.store.rollouts import GOES_ON, LineStop, OrderKind, Word
 from tests.builders import NOON_US
 from tests.rollouts.building import REST, TERMS, a_manifest
 from tests.rollouts.running import ModelRollout, events_of, failing, three_regions
@@ -338,3 +338,41 @@ def test_what_may_be_down_limits_what_is_changed() -> None:
     assert rollout.run() is RolloutState.EXPIRED
     assert rollout.broken == 3
     assert any(text.startswith("maxUnavailable is 3: 0 pools were not") for text in texts)
+
+
+def refusing(*stop: dict[str, Any], tolerate: int | None = None) -> ModelRollout:
+    """Return a rollout of ten pools of which three were refused and two failed."""
+    wave = {**REST} if tolerate is None else {**REST, "tolerate": tolerate}
+    one = a_rollout(10, waves=[wave], stop=list(stop), budgets={"concurrency": 1})
+    one.look_once()
+    one.count(0, admitted=4, failed=5, failures=5, rejected=3)
+    one.look_once()
+    return one
+
+
+def test_refused_jobs_are_judged_by_the_rule_of_refusals() -> None:
+    """With such a rule they are no failures of the version; without one they count as such."""
+    calm = [{"name": "cap", "failures": 4}, {"name": "refused", "rejected": 3}]
+    assert refusing(*calm).state is RolloutState.RUNNING
+    one = refusing({"name": "cap", "failures": 4}, {"name": "refused", "rejected": 2})
+    assert one.row.facts[STOPPED]["why"] == "refused: 3 jobs of the rollout were refused"
+    assert refusing({"name": "cap", "failures": 4}).row.facts[STOPPED]["rule"] == "cap"
+
+
+def test_a_wave_tolerates_refusals_no_more_than_failures() -> None:
+    """A canary that was refused has proven nothing."""
+    one = refusing({"name": "refused", "rejected": 9}, tolerate=4)
+    assert one.row.facts[STOPPED]["why"].startswith("rest tolerates 4: 5 of 5 ended jobs")
+
+
+def test_a_stopped_line_holds_every_start_and_says_who_stopped_it() -> None:
+    """The rollout waits with that reason, and goes on when the line does."""
+    one = a_rollout(4)
+    one.line_stop = LineStop(stopped=True, word=Word(by="ana", why="fire"), at_us=NOON_US)
+    one.look_once()
+    assert (one.state, one.sent) == (RolloutState.WAITING, {})
+    (hold,) = one.last.holds
+    assert hold.text == "the line was stopped by ana at 2026-11-24T12:00:00.000Z: fire"
+
+    one.line_stop = GOES_ON
+    assert one.run() is RolloutState.SUCCEEDED

@@ -52,7 +52,6 @@ def test_a_moment_is_the_first_one_from_when_it_is_asked_for(
         ({"job": {"apply": {"attempts": 2}}}, "spec.job.apply.attempts"),
         ({"job": {"verify": {"settle": "2m"}}}, "spec.job.verify.settle"),
         ({"job": {"verify": {"require": ["phase"]}}}, "spec.job.verify.require"),
-        ({"stop": [{"name": "r", "rejected": 1}]}, "spec.stop[0].rejected"),
         ({"onStop": {"do": "rollback"}}, "spec.onStop.do"),
         ({"rollback": {"trigger": "on-stop"}}, "spec.rollback.trigger"),
         ({"waves": [{**REST, "after": [{"approval": {"groups": ["sre"]}}]}]}, "spec.waves[0]"),
@@ -78,7 +77,7 @@ def test_a_moment_is_the_first_one_from_when_it_is_asked_for(
         ),
     ],
     ids=[
-        *("attempts", "settle", "require", "rejected", "do rollback", "trigger", "groups"),
+        *("attempts", "settle", "require", "do rollback", "trigger", "groups"),
         *("two persons", "both sides", "notify", "membership", "schedule", "ics", "monthly"),
     ],
 )

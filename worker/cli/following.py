@@ -23,7 +23,7 @@ from jobs.rollouts.verdicts import done_of, stopped_by, verdict_of
 from jobs.states import BAD_STATES, FINAL_STATES, JobState
 from jobs.store.cursor import EventCursor
 from jobs.store.protocol import Store
-from jobs.store.rollouts import RecordEntry, RolloutRow
+from jobs.store.rollouts import LineStop, RecordEntry, RolloutRow
 from worker.cli.console import Console, local_time
 from worker.cli.github import annotate, in_actions, summarise
 from worker.cli.printing import document
@@ -299,6 +299,18 @@ def _next(row: RolloutRow, code: int, failed: int) -> list[str]:
     if code == TIMED_OUT:
         steps.append(f"plugwave watch {row.name}")
     return steps
+
+
+def line_fields(line: LineStop) -> dict[str, Any]:
+    """Return whether the whole line is stopped, and by whom, as JSON shows it."""
+    word = line.word
+    return {
+        "stopped": line.stopped,
+        "by": None if word is None else word.by,
+        "why": None if word is None else word.why,
+        "where": None if word is None else word.where,
+        "at": iso(line.at_us),
+    }
 
 
 def rollout_fields(row: RolloutRow) -> dict[str, Any]:

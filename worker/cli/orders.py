@@ -16,7 +16,7 @@ from jobs.store.protocol import Store
 from jobs.store.rollouts import Order, Ordered, OrderKind, RolloutRow
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.following import rollout_fields
+from worker.cli.following import line_fields, rollout_fields
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document
 from worker.cli.rollouts import existing, my_word, wave_number
@@ -35,22 +35,61 @@ def _reason(command: Any) -> Any:  # noqa: ANN401 - click's own decorator
     return click.option("--reason", help="Why; kept in the rollout's record.")(command)
 
 
-@click.command(cls=PlugwaveCommand)
-@click.argument("rollout")
-@_reason
-@click.pass_obj
-def pause(choices: Choices, rollout: str, reason: str | None) -> None:
-    """Let a rollout start nothing more; what is in flight ends."""
-    run_async(_order, choices, rollout, OrderKind.PAUSE, reason)
+def _everything(command: Any) -> Any:  # noqa: ANN401 - click's own decorator
+    text = "The whole line: every rollout, and every job of none."
+    command = click.option("--all", "everything", is_flag=True, help=text)(command)
+    return click.argument("rollout", required=False)(command)
 
 
 @click.command(cls=PlugwaveCommand)
-@click.argument("rollout")
+@_everything
 @_reason
 @click.pass_obj
-def resume(choices: Choices, rollout: str, reason: str | None) -> None:
-    """Let a paused rollout go on; failures so far are accepted, its rules count anew."""
-    run_async(_order, choices, rollout, OrderKind.RESUME, reason)
+def pause(choices: Choices, rollout: str | None, everything: bool, reason: str | None) -> None:  # noqa: FBT001 - click hands over flags by name
+    """Let a rollout, or everything, start nothing more; what is in flight ends."""
+    _one_or_all(choices, rollout, OrderKind.PAUSE, reason, everything=everything)
+
+
+@click.command(cls=PlugwaveCommand)
+@_everything
+@_reason
+@click.pass_obj
+def resume(choices: Choices, rollout: str | None, everything: bool, reason: str | None) -> None:  # noqa: FBT001 - click hands over flags by name
+    """Let a paused rollout go on; failures so far are accepted, its rules count anew.
+
+    With --all the line goes on; rollouts that were paused by themselves stay so.
+    """
+    _one_or_all(choices, rollout, OrderKind.RESUME, reason, everything=everything)
+
+
+def _one_or_all(
+    choices: Choices, rollout: str | None, kind: OrderKind, reason: str | None, *, everything: bool
+) -> None:
+    if (rollout is None) is not everything:
+        raise UsageError("name a rollout or give --all, one of both")
+    if rollout is None:
+        run_async(_order_line, choices, kind is OrderKind.PAUSE, reason)
+    else:
+        run_async(_order, choices, rollout, kind, reason)
+
+
+async def _order_line(choices: Choices, stopped: bool, reason: str | None) -> None:  # noqa: FBT001 - run_async hands over by place
+    console = Console(choices)
+    async with writing(choices) as store:
+        answer = await store.rollouts.order_line(my_word(reason), stopped=stopped)
+    if console.structured:
+        document(console, {"line_stop": line_fields(answer.line), "already": answer.already})
+        return
+    if console.choices.output == "name":
+        console.out("line")
+        return
+    line, done = answer.line, "stopped" if stopped else "going on"
+    if not answer.already:
+        text = "stopped; nothing starts any more, what is in flight ends" if stopped else done
+        console.out(f"the line is {text}")
+        return
+    by = "" if line.word is None else f" since {console.moment(line.at_us)}, by {line.word.by}"
+    console.out(f"the line is already {done}{by}")
 
 
 @click.command(cls=PlugwaveCommand)

@@ -8,7 +8,7 @@ import click
 from config.masking import clean_text
 from jobs.clock import MICROSECONDS, SystemClock, iso
 from jobs.rollouts.advancing import decide
-from jobs.rollouts.gates import Hold
+from jobs.rollouts.gates import Hold, line_hold
 from jobs.rollouts.sight import turn
 from jobs.rollouts.verdicts import done_of, stopped_by
 from jobs.states import HELD_STATES, JobState
@@ -17,7 +17,7 @@ from jobs.store.rollouts import RolloutRow
 from worker.cli.arguments import DurationType
 from worker.cli.choices import Choices
 from worker.cli.console import Console, age
-from worker.cli.following import Follower, rollout_fields, tell_recap
+from worker.cli.following import Follower, line_fields, rollout_fields, tell_recap
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Column, Table, document, no_names
 from worker.cli.rollouts import existing
@@ -47,12 +47,16 @@ async def _all(choices: Choices, limit: int) -> None:
         rows = await store.rollouts.rollouts(limit=limit)
         queue = await _queue(store)
         now_us = await store.now_us()
+        line = await store.rollouts.line()
     if choices.output == "name":
         for row in rows:
             console.out(row.name)
     elif console.structured:
-        document(console, {"rollouts": [rollout_fields(row) for row in rows], "queue": queue})
+        told = {"rollouts": [rollout_fields(row) for row in rows], "queue": queue}
+        document(console, {**told, "line_stop": line_fields(line)})
     else:
+        if line.stopped:
+            console.out(f"NOTHING STARTS: {line_hold(line).text}")
         _table(console, rows, now_us)
         console.out(
             f"Queue: {queue['queued']} queued, {queue['running']} running; "
@@ -135,7 +139,11 @@ async def holds_of(store: Store, row: RolloutRow) -> tuple[Hold, ...]:
     clock = SystemClock()
     clock.anchor(await store.now_us())
     read = await RolloutReader(store, clock).sight(row.id)
-    return () if read is None else decide(*read).holds
+    if read is None:
+        return ()
+    stop, holds = read[1].line_stop, decide(*read).holds
+    told = stop.stopped and row.finished_us is None and line_hold(stop) not in holds
+    return (line_hold(stop), *holds) if told else holds
 
 
 def hold_fields(hold: Hold) -> dict[str, Any]:

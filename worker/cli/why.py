@@ -137,6 +137,7 @@ async def _evidence(store: Store, job: Job) -> Evidence:
         workers=await store.workers(),
         buckets=await store.buckets(),
         ready=counts.get(JobState.READY, 0),
+        line_stop=await store.rollouts.line(),
     )
 
 

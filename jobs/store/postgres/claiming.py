@@ -16,7 +16,7 @@ from jobs.errors import WorkerFencedError
 from jobs.fairness import DEFAULT_WEIGHT, Weights
 from jobs.model import Job, JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason, next_state
-from jobs.store.postgres import lines, rows
+from jobs.store.postgres import line, lines, rows
 from jobs.store.postgres.pools import RANK, READY, free, move_due_on
 from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.wire import Row
@@ -120,9 +120,11 @@ async def claim(
     await move_due_on(transaction)
     if limit <= 0:
         return []
+    stopped = (await line.line(transaction.wire)).stopped
     for _ in range(MOST_LOOKS):
         chosen = [job for (job,) in await transaction.wire.rows(ORPHANED, profiles, limit)]
-        chosen += await _in_turn(transaction, profiles, limit - len(chosen), weights)
+        if not stopped:
+            chosen += await _in_turn(transaction, profiles, limit - len(chosen), weights)
         if not chosen:
             return []
         found = {row[0]: row for row in await transaction.wire.rows(_JOBS, chosen)}

@@ -51,6 +51,7 @@ SELECT j.id, j.created_us, j.finished_us, j.source, j.idempotency_key,
 """
 _ATTEMPTS: Final = "DELETE FROM plugwave.attempts WHERE job = ANY($1::bigint[])"
 _RESULTS: Final = "DELETE FROM plugwave.results WHERE job = ANY($1::bigint[])"
+_LATE: Final = "DELETE FROM plugwave.late_failures WHERE job = ANY($1::bigint[])"
 # A rollout that is retried meanwhile is either marked before, or keeps its jobs.
 _PRUNED: Final = """
 UPDATE plugwave.rollouts SET pruned = true
@@ -170,7 +171,7 @@ async def remove(transaction: Transaction, going: Going, retention: Retention) -
     ids = sorted(row[0] for row in going)
     await wire.rows(_PRUNED, ids)
     removed = await wire.rows(_JOBS, ids)
-    for sql in (_ATTEMPTS, _RESULTS):
+    for sql in (_ATTEMPTS, _RESULTS, _LATE):
         await wire.rows(sql, sorted(row[0] for row in removed))
     for _, state in removed:
         transaction.left((state, 0))

@@ -27,7 +27,7 @@ from jobs.store.postgres.sending import States, lock_states
 from jobs.store.postgres.transaction import Held, Transaction, columns
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Change
-from jobs.store.rollout_rows import ended_as
+from jobs.store.rollout_rows import ended_as, was_rejected
 from jobs.store.schema import (
     POOL_KEEPING,
     REASON_CODES,
@@ -35,7 +35,6 @@ from jobs.store.schema import (
     json_text,
     progress_text,
 )
-from jobs.store.steering import check_may_send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +153,7 @@ async def record(transaction: Transaction, calls: Sequence[Call]) -> list[Job | 
     See `WorkStore.record` and `WorkStore.note`.
     """
     outcomes: list[Job | Exception] = [LookupError()] * len(calls)
-    states = await lock_states(transaction, _intents(calls))
+    states = await lock_states(transaction, _intents(calls, transaction.memory.held))
     for places in rounds(calls):
         some = [calls[place] for place in places]
         told = await _record_round(transaction, some, states)
@@ -163,8 +162,15 @@ async def record(transaction: Transaction, calls: Sequence[Call]) -> list[Job | 
     return outcomes
 
 
-def _intents(calls: Sequence[Call]) -> list[int]:
-    return [c.lease.job for c in calls if isinstance(c, Change) and c.event is JobEvent.INTENDED]
+def _intents(calls: Sequence[Call], known: Mapping[int, Held]) -> list[int]:
+    """Return the jobs that may send: by an intent, or by one that is renewed."""
+    return [call.lease.job for call in calls if _may_be_intent(call, known.get(call.lease.job))]
+
+
+def _may_be_intent(call: Call, held: Held | None) -> bool:
+    if isinstance(call, Note):
+        return held is None or held.state is JobState.SENDING
+    return call.event is JobEvent.INTENDED
 
 
 async def _record_round(
@@ -229,11 +235,13 @@ def _decide(now_us: int, call: Call, held: Held, states: States) -> _Move:
     under = (lease.job, lease.worker, lease.fence, STATE_CODES[old])
     text = progress_text(call.progress)
     if isinstance(call, Note):
+        if old is JobState.SENDING:
+            states.check(held.rollout)
         where: Row = (STATE_CODES[old], lines.IN_HAND, 0, None, lease.worker, None)
         return _Move(call, held, old, (*under, *where, text), _data(call.data))
     new = next_state(old, call.event)
-    if held.rollout is not None and call.event is JobEvent.INTENDED:
-        check_may_send(held.rollout, states[held.rollout])
+    if call.event is JobEvent.INTENDED:
+        states.check(held.rollout)
     reason, run_at_us = _wait(call) if new is JobState.WAITING else (None, None)
     stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and call.event not in LEAVING
     finished_us = now_us if new in FINAL_STATES else None
@@ -344,7 +352,11 @@ async def _write_beside(transaction: Transaction, moves: Sequence[_Move]) -> Non
         if move.finished_us is not None:
             ended.setdefault(held.worker, []).append((job, held.project))
             if held.rollout is not None and held.wave is not None:
-                transaction.tallied(held.rollout, held.wave, ended_as(move.new), ended=True)
+                rejected = isinstance(move.call, Change) and was_rejected(
+                    move.call.event, move.call.progress
+                )
+                counted = ended_as(move.new, rejected=rejected)
+                transaction.tallied(held.rollout, held.wave, counted, ended=True)
         if move.finished_us is not None or (
             move.new is JobState.WAITING and move.reason not in POOL_KEEPING
         ):

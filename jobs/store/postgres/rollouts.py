@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, final
 
 from jobs.errors import BadRequestError
 from jobs.model import JobId, RolloutId
-from jobs.store.postgres import advancing, rollout_reading, rollout_writing
+from jobs.store.postgres import advancing, line, rollout_reading, rollout_writing
 from jobs.store.postgres.intake import NOT_STORABLE
 from jobs.store.postgres.questions import Question
 from jobs.store.postgres.serving import Results
@@ -14,6 +14,8 @@ from jobs.store.postgres.transactions import Work
 from jobs.store.postgres.troubles import RefusedValuesError
 from jobs.store.rollouts import (
     Advance,
+    LineOrdered,
+    LineStop,
     NewRollout,
     Order,
     Ordered,
@@ -90,6 +92,14 @@ class PostgresRollouts:
     async def order(self, order: Order) -> Ordered:
         """See `RolloutStore.order`."""
         return await self._write(partial(advancing.order, wanted=order))
+
+    async def line(self) -> LineStop:
+        """See `RolloutStore.line`."""
+        return await self._read(line.line)
+
+    async def order_line(self, word: Word, *, stopped: bool) -> LineOrdered:
+        """See `RolloutStore.order_line`."""
+        return await self._write(partial(line.order_line, word=word, stopped=stopped))
 
     async def rollout(self, name_or_id: str) -> RolloutRow | None:
         """See `RolloutStore.rollout`."""

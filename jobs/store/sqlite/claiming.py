@@ -26,7 +26,7 @@ from jobs.store.schema import (
     json_text,
     profiles_value,
 )
-from jobs.store.sqlite import rows
+from jobs.store.sqlite import line, rows
 from jobs.store.sqlite.pools import RANK, READY, free, move_due_on
 from jobs.store.sqlite.transaction import Cells, Transaction
 
@@ -89,7 +89,8 @@ def claim(
         missing = limit - len(chosen)
         if missing > 0:
             chosen += [job for (job,) in transaction.rows(ORPHANED, (profile, missing))]
-    chosen += _in_turn(transaction, profiles, limit - len(chosen), weights)
+    if not line.is_stopped(transaction):
+        chosen += _in_turn(transaction, profiles, limit - len(chosen), weights)
     return _take(transaction, worker, chosen, deadline_s)
 
 

@@ -49,6 +49,7 @@ _OF_JOB: Final = (
     "DELETE FROM attempts WHERE job = ?",
     "DELETE FROM events WHERE job = ?",
     "DELETE FROM results WHERE job = ?",
+    "DELETE FROM late_failures WHERE job = ?",
 )
 _JOB: Final = f"DELETE FROM jobs WHERE id = ? AND state >= {FIRST_FINAL} RETURNING state"  # noqa: S608 - made of constants only
 _KEY: Final = "DELETE FROM idempotency WHERE source = ? AND key = ? AND job = ?"

@@ -15,6 +15,7 @@ from jobs.states import (
     next_state,
 )
 from jobs.store.protocol import Change
+from jobs.store.rollout_rows import was_rejected
 from jobs.store.schema import (
     POOL_KEEPING,
     REASON_CODES,
@@ -25,7 +26,7 @@ from jobs.store.schema import (
 )
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.pools import free
-from jobs.store.sqlite.tallies import check_rollout, count_end
+from jobs.store.sqlite.tallies import check_may_start, count_end
 from jobs.store.sqlite.transaction import Transaction
 
 _HELD_ROW: Final = """
@@ -63,7 +64,7 @@ UPDATE attempts SET ended_us = ?, outcome = ?, http_status = ?, request_id = ?
  WHERE job = ? AND outcome IS NULL
 """
 _NOTE: Final = """
-UPDATE jobs SET progress = ? WHERE id = ? AND worker = ? AND fence = ? RETURNING state
+UPDATE jobs SET progress = ? WHERE id = ? AND worker = ? AND fence = ? RETURNING state, rollout
 """
 _JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _IN_HAND_OF: Final = "SELECT id, state, pool FROM jobs WHERE worker = ? ORDER BY id"
@@ -98,8 +99,8 @@ def record(transaction: Transaction, change: Change) -> tuple[Job, int | None]:
         raise _lease_lost(lease)
     old = STATES[row[0]]
     new = next_state(old, event)
-    if row[6] is not None and event is JobEvent.INTENDED:
-        check_rollout(transaction, row[6])
+    if event is JobEvent.INTENDED:
+        check_may_start(transaction, row[6])
     reason, run_at_us = _wait(change) if new is JobState.WAITING else (None, None)
     stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and event not in LEAVING
     request = _request_of(transaction, lease.job)
@@ -112,7 +113,7 @@ def record(transaction: Transaction, change: Change) -> tuple[Job, int | None]:
     if not stays:
         transaction.memory.requests.pop(lease.job, None)
     if final and row[6] is not None:
-        count_end(transaction, row[6], row[7], new)
+        count_end(transaction, row[6], row[7], new, rejected=was_rejected(event, progress))
     if final or (new is JobState.WAITING and reason not in POOL_KEEPING):
         free(transaction, row[1], lease.job)
     job = Job(
@@ -201,6 +202,8 @@ def note(
     if row is None:
         raise _lease_lost(lease)
     state = STATES[row[0]]
+    if state is JobState.SENDING:  # an intent that is renewed is an intent
+        check_may_start(transaction, row[1])
     transaction.happened(lease.job, HistoryNote.SEEN, state, json_text(data) if data else None)
 
 

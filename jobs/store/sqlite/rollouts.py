@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar, final
 from jobs.model import JobId, RolloutId
 from jobs.store.rollouts import (
     Advance,
+    LineOrdered,
+    LineStop,
     NewRollout,
     Order,
     Ordered,
@@ -18,7 +20,7 @@ from jobs.store.rollouts import (
     StoredPlan,
     Word,
 )
-from jobs.store.sqlite import advancing, rollout_reading, rollout_writing
+from jobs.store.sqlite import advancing, line, rollout_reading, rollout_writing
 from jobs.store.sqlite.engine import Reader
 from jobs.store.sqlite.transaction import Transaction
 
@@ -64,6 +66,14 @@ class SqliteRollouts:
     async def order(self, order: Order) -> Ordered:
         """See `RolloutStore.order`."""
         return await self._write(partial(advancing.order, wanted=order))
+
+    async def line(self) -> LineStop:
+        """See `RolloutStore.line`."""
+        return await self._reader.run(line.line)
+
+    async def order_line(self, word: Word, *, stopped: bool) -> LineOrdered:
+        """See `RolloutStore.order_line`."""
+        return await self._write(partial(line.order_line, word=word, stopped=stopped))
 
     async def rollout(self, name_or_id: str) -> RolloutRow | None:
         """See `RolloutStore.rollout`."""

@@ -6,6 +6,7 @@ from jobs.model import RolloutId
 from jobs.rollout_states import RolloutState
 from jobs.states import JobState
 from jobs.store.rollout_rows import TALLY, ended_as
+from jobs.store.sqlite import line
 from jobs.store.sqlite.transaction import Transaction
 from jobs.store.steering import check_may_send
 
@@ -18,22 +19,32 @@ UPDATE waves
 _ENDED: Final = "UPDATE waves SET last_us = ? WHERE rollout = ? AND n = ?"
 
 
-def check_rollout(transaction: Transaction, rollout: int) -> None:
-    """Refuse the intent to send of a job whose rollout lets nothing start.
+def check_may_start(transaction: Transaction, rollout: int | None) -> None:
+    """Refuse the intent to send of a job while the line is stopped, or its rollout is held.
 
     Raises:
-        RolloutHeldError: If it is paused or aborting, or has ended.
+        LineStoppedError: If nothing may start.
+        RolloutHeldError: If its rollout is paused or aborting, or has ended.
     """
+    line.check(transaction)
+    if rollout is None:
+        return
     row = transaction.row(_STATE, (rollout,))
     assert row is not None
     check_may_send(RolloutId(rollout), RolloutState(row[0]))
 
 
 def count_end(
-    transaction: Transaction, rollout: int, wave: int, state: JobState, *, in_line: bool = False
+    transaction: Transaction,
+    rollout: int,
+    wave: int,
+    state: JobState,
+    *,
+    in_line: bool = False,
+    rejected: bool = False,
 ) -> None:
     """Count a job of the wave that ended; with *in_line* it leaves its line by that."""
-    count(transaction, rollout, wave, ended_as(state))
+    count(transaction, rollout, wave, ended_as(state, rejected=rejected))
     if in_line:
         count_admitted(transaction, rollout, wave, 1)
     transaction.change(_ENDED, (transaction.now_us, rollout, wave))
