@@ -5,6 +5,7 @@ at one revision.  A job that ends in between is then counted twice, never not at
 no more are started than may fail.
 """
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from jobs.clock import MICROSECONDS, Clock, iso, seconds_to_us
@@ -15,7 +16,7 @@ from jobs.rollouts.plan import kept_plan
 from jobs.rollouts.sight import Sight, turn
 from jobs.states import JobState
 from jobs.store.protocol import JobFilter, Store
-from jobs.store.rollouts import MOST_CANCELLED, RolloutJob, RolloutRow
+from jobs.store.rollouts import MOST_CANCELLED, Deed, RolloutJob, RolloutRow, RolloutStore
 
 LINE: Final = 1_000
 """Jobs of a wave's line that are read first; more when all of these have no room."""
@@ -26,6 +27,22 @@ MOST_FLYING: Final = 20_000
 SUCCESSES: Final = 100
 SUCCESSES_FRESH_S: Final = 30.0
 """From how many successes their usual duration is told, and how old that may be."""
+
+
+DEEDS: Final = 1_000
+"""Places of a rollout that are read at a time."""
+
+
+async def all_deeds(store: RolloutStore, rollout: RolloutId) -> AsyncIterator[Deed]:
+    """Yield what a rollout has done at each of its places, by wave and rank."""
+    since = (0, 0)
+    while True:
+        found = await store.deeds(rollout, since=since, limit=DEEDS)
+        for one in found:
+            yield one
+        if len(found) < DEEDS:
+            return
+        since = (found[-1].wave, found[-1].rank + 1)
 
 
 class RolloutReader:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from jobs.model import JobId, JobRequest, RolloutId, Target
+from jobs.model import Inputs, JobId, JobRequest, PluginSeen, RolloutId, Target
 from jobs.rollout_states import RolloutState, WaveState
 from jobs.states import JobState, WaitReason
 
@@ -199,12 +199,56 @@ class RolloutJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What a rollout has done at one of its places, over all jobs that stood there.
+
+    Attributes:
+        job: The one that stands there now.
+        cause: Why it ended as it did.
+        version: What was sent: the version.
+        inputs: The full inputs with it; None when none were.
+        sent: Whether a send may have had an effect; without, the pool was not touched.
+        checked: Whether ``baseline`` is known.
+        baseline: The plug-in before the first send that may have had an effect; None when it
+            was absent.
+        late: Why its success does not count any more; None while it does.
+    """
+
+    job: JobId
+    wave: int
+    rank: int
+    target: Target
+    state: JobState
+    profile: str | None = None
+    cause: str | None = None
+    version: str | None = None
+    inputs: Inputs | None = field(default=None, repr=False)
+    sent: bool = False
+    checked: bool = False
+    baseline: PluginSeen | None = None
+    late: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateFailure:
+    """A pool that turned bad after its job had succeeded; *text* says how, and by whom if known.
+
+    ``drift`` says that somebody else has changed it; without, it broke by itself.
+    """
+
+    rollout: RolloutId
+    job: JobId
+    text: str
+    drift: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordEntry:
     """One line of a rollout's record: its events, orders and approvals in order.
 
     ``event`` is a `RolloutEvent`, with ``wave`` a `WaveEvent`, or one of ``planned`` (it was
-    started), ``approved`` (with ``wave``) and ``retried``.  What a person ordered has the
-    event that it caused, and in ``data`` by, why and where.
+    started), ``approved`` and ``late-failure`` (with ``wave``) and ``retried``.  What a person
+    ordered has the event that it caused, and in ``data`` by, why and where.
     """
 
     seq: int

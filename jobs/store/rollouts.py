@@ -22,6 +22,8 @@ from jobs.model import JobId, RolloutId, WorkerId
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.store.rollout_values import (
     GOES_ON,
+    Deed,
+    LateFailure,
     LineStop,
     NewRollout,
     OrderKind,
@@ -41,6 +43,8 @@ __all__ = [
     "GOES_ON",
     "MOST_CANCELLED",
     "Advance",
+    "Deed",
+    "LateFailure",
     "LineOrdered",
     "LineStop",
     "NewRollout",
@@ -266,5 +270,32 @@ class RolloutStore(Protocol):
             IllegalTransitionError: If the rollout is still PLANNED, is ABORTING, or ended
                 otherwise than with damage.
             ConflictError: If another live rollout has its name, or one of the pools by now.
+        """
+        ...
+
+    async def deeds(
+        self, rollout: RolloutId, *, since: tuple[int, int] = (0, 0), limit: int = 1000
+    ) -> Sequence[Deed]:
+        """Return what was done at its places, by wave and rank, from the place *since* on.
+
+        Those whose jobs were removed, because they are old, are left out.
+        """
+        ...
+
+    async def take_looks(
+        self, rollout: RolloutId, wave: int, *, every_s: float, most: int
+    ) -> Sequence[Deed]:
+        """Return the places of a wave that the caller looks at now: one of all callers.
+
+        All places of the wave come round once in *every_s*, evenly spread, at most *most* at a
+        time; none when it is not time yet.
+        """
+        ...
+
+    async def late_failure(self, late: LateFailure) -> bool:
+        """Count the success of a job as a failure, once; return whether that was news.
+
+        Nothing is counted of a job that did not succeed or has a successor, or when the rollout
+        has ended.
         """
         ...

@@ -65,6 +65,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "approve": Entry(
             "Approve a wave of a rollout, bound to its plan.", "worker.cli.orders:approve"
         ),
+        "retry": Entry(
+            "Try jobs of a rollout again that ended badly; all of them without a filter.",
+            "worker.cli.retry:retry",
+        ),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
         "intake": Entry("Take jobs from a message broker, each once.", "worker.cli.intake:intake"),
         "deliver": Entry(

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, final
 
 from jobs.errors import BadRequestError
 from jobs.model import JobId, RolloutId
-from jobs.store.postgres import advancing, line, rollout_reading, rollout_writing
+from jobs.store.postgres import advancing, aftermath, line, rollout_reading, rollout_writing
 from jobs.store.postgres.intake import NOT_STORABLE
 from jobs.store.postgres.questions import Question
 from jobs.store.postgres.serving import Results
@@ -14,6 +14,8 @@ from jobs.store.postgres.transactions import Work
 from jobs.store.postgres.troubles import RefusedValuesError
 from jobs.store.rollouts import (
     Advance,
+    Deed,
+    LateFailure,
     LineOrdered,
     LineStop,
     NewRollout,
@@ -130,3 +132,21 @@ class PostgresRollouts:
         """See `RolloutStore.retry_jobs`."""
         work = partial(rollout_writing.retry_jobs, rollout=rollout, jobs=jobs, word=word)
         return await self._write(work)
+
+    async def deeds(
+        self, rollout: RolloutId, *, since: tuple[int, int] = (0, 0), limit: int = 1000
+    ) -> Sequence[Deed]:
+        """See `RolloutStore.deeds`."""
+        look = partial(aftermath.deeds, rollout=rollout, since=since, limit=limit)
+        return await self._read(look, snapshot=True)
+
+    async def take_looks(
+        self, rollout: RolloutId, wave: int, *, every_s: float, most: int
+    ) -> Sequence[Deed]:
+        """See `RolloutStore.take_looks`."""
+        work = partial(aftermath.take_looks, rollout=rollout, wave=wave)
+        return await self._write(partial(work, every_s=every_s, most=most))
+
+    async def late_failure(self, late: LateFailure) -> bool:
+        """See `RolloutStore.late_failure`."""
+        return await self._write(partial(aftermath.late_failure, late=late))

@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar, final
 from jobs.model import JobId, RolloutId
 from jobs.store.rollouts import (
     Advance,
+    Deed,
+    LateFailure,
     LineOrdered,
     LineStop,
     NewRollout,
@@ -20,7 +22,7 @@ from jobs.store.rollouts import (
     StoredPlan,
     Word,
 )
-from jobs.store.sqlite import advancing, line, rollout_reading, rollout_writing
+from jobs.store.sqlite import advancing, aftermath, line, rollout_reading, rollout_writing
 from jobs.store.sqlite.engine import Reader
 from jobs.store.sqlite.transaction import Transaction
 
@@ -102,3 +104,21 @@ class SqliteRollouts:
         """See `RolloutStore.retry_jobs`."""
         work = partial(rollout_writing.retry_jobs, rollout=rollout, jobs=jobs, word=word)
         return await self._write(work)
+
+    async def deeds(
+        self, rollout: RolloutId, *, since: tuple[int, int] = (0, 0), limit: int = 1000
+    ) -> Sequence[Deed]:
+        """See `RolloutStore.deeds`."""
+        look = partial(aftermath.deeds, rollout=rollout, since=since, limit=limit)
+        return await self._reader.run(look)
+
+    async def take_looks(
+        self, rollout: RolloutId, wave: int, *, every_s: float, most: int
+    ) -> Sequence[Deed]:
+        """See `RolloutStore.take_looks`."""
+        work = partial(aftermath.take_looks, rollout=rollout, wave=wave)
+        return await self._write(partial(work, every_s=every_s, most=most))
+
+    async def late_failure(self, late: LateFailure) -> bool:
+        """See `RolloutStore.late_failure`."""
+        return await self._write(partial(aftermath.late_failure, late=late))
