@@ -142,6 +142,12 @@ _ALL: Final = (
         "rollout by why",
     ),
     _event("rollout.drained", "info", "A paused rollout has nothing in flight.", "rollout"),
+    _event(
+        "rollout.nothing_to_undo",
+        "warning",
+        "A rollout was to be undone, and no pool can get back what it had.",
+        "rollout",
+    ),
     _event("rollout.ended", "info", "A rollout is over.", "rollout state jobs failed"),
     _event(
         "rollout.troubled",

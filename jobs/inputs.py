@@ -5,8 +5,11 @@ is sent is always the full tree.  The cloud may add keys of its own to what it s
 comparison asks only for the keys that were sent.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+import orjson
 
 from jobs.model import Inputs
 
@@ -73,9 +76,15 @@ def _collect(before: Inputs, after: Inputs, prefix: str, paths: list[str]) -> No
         mine, theirs = before.get(key), after.get(key)
         if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
             _collect(mine, theirs, f"{path}.", paths)
-        elif (key in before) != (key in after) or not _equal(mine, theirs):
+        elif (key in before) != (key in after) or not equal(mine, theirs):
             paths.append(path)
 
 
-def _equal(mine: Any, theirs: Any) -> bool:  # noqa: ANN401 - any JSON value
+def equal(mine: Any, theirs: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether two JSON values are the same."""
     return contains(mine, theirs) and contains(theirs, mine)
+
+
+def inputs_digest(inputs: Inputs) -> str:
+    """Return the SHA-256 (hex) of the canonical JSON of inputs."""
+    return hashlib.sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -57,13 +57,32 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """That a change is undone: inputs become exactly the wanted ones, and only ours is replaced.
+
+    ``version`` and ``inputs`` are what had been sent; ``shown`` is the digest of the inputs as
+    they were shown when that had settled, None when it never did.  A plug-in that is neither so
+    nor as it was before was changed by somebody else since; it is left alone, unless *anyhow*.
+    """
+
+    version: str | None = None
+    inputs: Inputs | None = field(default=None, repr=False)
+    shown: str | None = None
+    anyhow: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginWish:
-    """What the plug-in should be; *version* is None until the newest offered one is resolved."""
+    """What the plug-in should be; *version* is None until the newest offered one is resolved.
+
+    With ``restore`` the wish undoes a change; inputs of None are then not looked at.
+    """
 
     name: str
     version: str | None = None
     inputs: Inputs | None = field(default=None, repr=False)
     base: InputsBase = InputsBase.CURRENT
+    restore: Restore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +187,8 @@ class Progress:
         version_from: Installed version before the first send; None when absent or unknown.
         phase: The last phase seen.
         reason: The cloud's last reason text.
+        shown: Digest of the inputs that the cloud showed when the change had settled; kept for
+            jobs of rollouts, so that it can be told whether somebody changed them since.
         inputs_changed: Dotted paths at which the sent inputs differ from the installed ones.
         cause: Stable word for the last trouble, see `jobs.causes`.
         error_code: The cloud's code for it.
@@ -202,6 +223,7 @@ class Progress:
     version_from: str | None = None
     phase: str | None = None
     reason: str | None = None
+    shown: str | None = None
     inputs_changed: Sequence[str] = ()
     cause: str | None = None
     error_code: str | None = None

@@ -124,6 +124,7 @@ ROLLOUT_TRANSITIONS: Final[Mapping[RolloutState, Mapping[RolloutEvent, RolloutSt
                 _RE.REPLACED: _R.SUPERSEDED,
             },
             _R.ABORTING: {
+                _RE.RESTORED_PARTLY: _R.ROLLBACK_INCOMPLETE,  # its time was over before it was done
                 _RE.DRAINED: _R.ABORTED,
                 _RE.LAPSED: _R.EXPIRED,
                 _RE.REPLACED: _R.SUPERSEDED,

@@ -81,9 +81,7 @@ async def begin(store: RolloutStore, asked: Submission, now_us: int) -> Begun:
     """
     insist_served(asked.plan)
     plan = asked.plan
-    await store.keep_plan(
-        StoredPlan(digest=plan.digest, name=plan.name, body=plan_body(plan), made_us=_made_us(plan))
-    )
+    await store.keep_plan(stored(plan))
     live = await store.rollout(plan.name)
     if live is not None and live.state in LIVE_ROLLOUTS and live.plan == plan.digest:
         return Begun(row=await _written(store, live.id, asked), again=True)
@@ -96,8 +94,10 @@ async def begin(store: RolloutStore, asked: Submission, now_us: int) -> Begun:
     return Begun(row=await _written(store, started.rollout, asked), again=again)
 
 
-def _made_us(plan: Plan) -> int:
-    return round(datetime.fromisoformat(plan.made_at).timestamp() * MICROSECONDS)
+def stored(plan: Plan) -> StoredPlan:
+    """Return a plan as a store keeps it."""
+    made_us = round(datetime.fromisoformat(plan.made_at).timestamp() * MICROSECONDS)
+    return StoredPlan(digest=plan.digest, name=plan.name, body=plan_body(plan), made_us=made_us)
 
 
 def _new(asked: Submission, now_us: int) -> NewRollout:
@@ -122,17 +122,17 @@ async def _written(store: RolloutStore, rollout: RolloutId, asked: Submission) -
     if row.state is not RolloutState.PLANNED:
         return row
     try:
-        for jobs in _batches(planned_jobs(asked.plan, profile=asked.profile)):
+        for jobs in batches(planned_jobs(asked.plan, profile=asked.profile)):
             await store.plan_jobs(rollout, jobs)
     except ConflictError as error:
         why = Word(by=asked.word.by, why=str(error), where=asked.word.where)
         await store.order(Order(rollout=rollout, kind=OrderKind.ABORT, word=why))
         raise
-    return await _applied(store, row)
+    return await applied(store, row)
 
 
-async def _applied(store: RolloutStore, row: RolloutRow) -> RolloutRow:
-    """Let the rollout begin, whoever else does the same."""
+async def applied(store: RolloutStore, row: RolloutRow) -> RolloutRow:
+    """Let a rollout begin whose jobs are written down, whoever else does the same."""
     while True:
         applied = Advance(rollout=row.id, rev=row.rev, moves=[(RolloutEvent.APPLIED, {})])
         try:
@@ -143,7 +143,8 @@ async def _applied(store: RolloutStore, row: RolloutRow) -> RolloutRow:
             return row
 
 
-def _batches(jobs: Iterator[PlannedJob]) -> Iterator[Sequence[PlannedJob]]:
+def batches(jobs: Iterator[PlannedJob]) -> Iterator[Sequence[PlannedJob]]:
+    """Yield the jobs in as many as are written down in one transaction."""
     while batch := tuple(islice(jobs, BATCH)):
         yield batch
 

@@ -20,8 +20,9 @@ from jobs.rollouts.advancing import Decision, decide
 from jobs.rollouts.course import Course
 from jobs.rollouts.sight import Sight
 from jobs.store.protocol import Store
-from jobs.store.rollouts import Advance, LineStop, RolloutRow
+from jobs.store.rollouts import Advance, LineStop, RolloutKind, RolloutRow
 from worker.sighting import LINE, RolloutReader
+from worker.undoing import carry_on, undo_by_itself
 
 log = structlog.get_logger()
 
@@ -144,7 +145,11 @@ class Conductor:
                 seen.stamp = None
                 return
             course, sight = read
+            if await self._undoes_further(sight.row):
+                continue
             decision = decide(course, sight)
+            if decision.undo:
+                await undo_by_itself(self._store.rollouts, sight.row, sight.now_us)
             if decision.change is not None:
                 row = await self._store.rollouts.advance(self._signed(decision.change))
                 if decision.change.cancel:
@@ -159,16 +164,24 @@ class Conductor:
             self._remember(seen, sight, decision)
             return
 
+    async def _undoes_further(self, row: RolloutRow) -> bool:
+        """Take an undoing further that has no jobs yet; return whether it has them now."""
+        if row.kind is not RolloutKind.ROLLBACK or row.state is not RolloutState.PLANNED:
+            return False
+        return (await carry_on(self._store.rollouts, row)).state is not RolloutState.PLANNED
+
     def _signed(self, change: Advance) -> Advance:
         return replace(change, worker=self._worker.worker) if change.cancel else change
 
     def _remember(self, seen: _Seen, sight: Sight, decision: Decision) -> None:
         again = [] if decision.again_us is None else [decision.again_us]
-        if sight.flying:
+        planned = sight.row.state is RolloutState.PLANNED
+        waits_for_another = planned and sight.row.kind is RolloutKind.ROLLBACK
+        if sight.flying or waits_for_another:
             again.append(sight.now_us + seconds_to_us(AGAIN_S))
         seen.again_us = min(again, default=None)
         waits = {RolloutState.PLANNED, RolloutState.WAITING, RolloutState.PAUSED}
-        seen.rests = sight.row.state in waits and not sight.flying
+        seen.rests = sight.row.state in waits and not sight.flying and not waits_for_another
 
 
 def _tell(course: Course, row: RolloutRow, change: Advance) -> None:

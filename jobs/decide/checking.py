@@ -25,6 +25,7 @@ from jobs.decide.rules import (
     read_again,
     resting,
     sends_that_count,
+    sighted,
     untroubled,
     with_answer,
     with_sight,
@@ -40,7 +41,7 @@ from jobs.model import (
     Progress,
 )
 from jobs.outcomes import Answer, Outcome
-from jobs.sightings import Sighting, sighting
+from jobs.sightings import Sighting, is_left_so, others_words
 from jobs.states import JobEvent, JobState, WaitReason
 
 CONFLICTS: Final = 3
@@ -103,6 +104,7 @@ def first_look(job: Job, now_us: int, rules: Rules) -> Move:
         and not rules.read_first
         and wish.base is InputsBase.EMPTY
         and wish.version is not None
+        and wish.restore is None
         and progress.sends == 0
         and not job.cancel_asked
         and not _too_short(job, now_us)
@@ -159,7 +161,7 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     plugin = read.plugins.get(wish.name)
     progress = with_sight(job.progress, plugin)
     version = progress.version or wish.version
-    match sighting(plugin, version, _wanted_inputs(job)):
+    match sighted(job, plugin, version, _wanted_inputs(job)):
         case Sighting.TARGET if version is not None:
             return _already_there(progress, plugin, now_us)
         case Sighting.TARGET_COMING if version is not None:
@@ -181,8 +183,20 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
         case Sighting.TARGET_COMING | Sighting.COMING | Sighting.DELETING | Sighting.STRANGE:
             return _busy(job, progress, now_us, rules)
         case Sighting.TARGET | Sighting.OTHER | Sighting.ABNORMAL | Sighting.ABSENT:
+            if _is_others(job, progress, plugin):
+                return failed(
+                    progress, JobEvent.SKIPPED, causes.CHANGED_BY_OTHERS, others_words(plugin)
+                )
             found = changed(progress, version=version)
             return _prepare(job, _by_call(found, plugin, rules), plugin, now_us)
+
+
+def _is_others(job: Job, progress: Progress, plugin: PluginSeen | None) -> bool:
+    """Whether a job that undoes a change meets one that somebody else has made since."""
+    restore = job.request.plugin.restore
+    if restore is None or restore.anyhow or sends_that_count(progress) > 0:
+        return False
+    return not is_left_so(plugin, job.request.plugin)
 
 
 def _wanted_inputs(job: Job) -> dict[str, object] | None:
@@ -266,7 +280,8 @@ def _after_offers(job: Job, offered: Offered, now_us: int) -> Move:
                 f"no version of {wish.name} is offered for this pool",
             )
         progress = changed(progress, version=offered.versions[0])
-        if sighting(progress.before, progress.version, _wanted_inputs(job)) is Sighting.TARGET:
+        seen = sighted(job, progress.before, progress.version, _wanted_inputs(job))
+        if seen is Sighting.TARGET:
             return _already_there(progress, progress.before, now_us)
     if wish.base is InputsBase.TEMPLATE and progress.version not in offered.defaults:
         return failed(

@@ -12,6 +12,7 @@ from jobs.errors import RolloutHeldError
 from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress, RolloutId, rollout_name
 from jobs.outcomes import Answer
 from jobs.retries import backoff_s
+from jobs.sightings import Sighting, sighting
 from jobs.states import JobEvent, WaitReason
 from jobs.usual import UsualTimes
 
@@ -158,6 +159,19 @@ class Move:
     again: bool = False
     save: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sighted(
+    job: Job, plugin: PluginSeen | None, version: str | None, inputs: Inputs | None
+) -> Sighting:
+    """Reduce what was seen of the job's plug-in to one word.
+
+    Who undoes a change wants exactly the inputs from before, whatever was sent.
+    """
+    wish = job.request.plugin
+    if wish.restore is not None:
+        return sighting(plugin, version, wish.inputs, exact=True)
+    return sighting(plugin, version, inputs)
 
 
 def past_deadline(job: Job, now_us: int) -> bool:

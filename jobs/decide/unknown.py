@@ -24,12 +24,13 @@ from jobs.decide.rules import (
     past_deadline,
     read_again,
     sends_that_count,
+    sighted,
     with_answer,
     with_sight,
 )
 from jobs.model import Job, PluginSeen, PoolRead, Progress
 from jobs.outcomes import Answer, Outcome
-from jobs.sightings import Sighting, same_as_before, sighting
+from jobs.sightings import Sighting, same_as_before
 from jobs.states import JobEvent
 
 STALE_ROUNDS: Final = 2
@@ -69,7 +70,7 @@ def _read_again(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
 def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     plugin = read.plugins.get(job.request.plugin.name)
     progress = changed(with_sight(job.progress, plugin), misses=0)
-    match sighting(plugin, progress.version, progress.inputs):
+    match sighted(job, plugin, progress.version, progress.inputs):
         case Sighting.TARGET | Sighting.TARGET_COMING | Sighting.COMING:
             return _found(progress, now_us)
         case Sighting.DELETING | Sighting.STRANGE:

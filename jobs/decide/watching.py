@@ -34,14 +34,15 @@ from jobs.decide.rules import (
     past_deadline,
     read_again,
     sends_that_count,
+    sighted,
     untroubled,
     with_answer,
     with_sight,
 )
-from jobs.inputs import contains
+from jobs.inputs import contains, inputs_digest
 from jobs.model import Job, PluginSeen, PoolRead, Progress
 from jobs.outcomes import Answer
-from jobs.sightings import Sighting, same_as_before, sighting
+from jobs.sightings import Sighting, same_as_before
 from jobs.states import JobEvent
 
 EARLY_S: Final = 5.0
@@ -79,7 +80,7 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
         shown = changed(shown, phase=None, reason=None)
     news = shown.phase != job.progress.phase
     progress = changed(shown, polls=job.progress.polls + 1)
-    what = _sight(plugin, progress)
+    what = _sight(job, plugin, progress)
     progress = _counted(job.progress, progress, what, read.asked_us)
     if what is Sighting.TARGET:
         return _target(job, progress, plugin, read.asked_us, now_us)
@@ -102,9 +103,9 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     )
 
 
-def _sight(plugin: PluginSeen | None, progress: Progress) -> Sighting:
+def _sight(job: Job, plugin: PluginSeen | None, progress: Progress) -> Sighting:
     """Reduce the read to one word; what was Abnormal before our send is not news."""
-    what = sighting(plugin, progress.version, progress.inputs)
+    what = sighted(job, plugin, progress.version, progress.inputs)
     if what is Sighting.ABNORMAL and _untouched(plugin, progress):
         return Sighting.OTHER
     return what
@@ -153,6 +154,8 @@ def _target(
     if not _is_fresh(progress, plugin, asked_us):
         dwell_us = accepted_us + seconds_to_us(DWELL_S)
         return Move(progress=progress, step=Step.LOOK, at_us=look_at(job, dwell_us, 0.0))
+    if job.rollout is not None and plugin.inputs is not None:
+        progress = changed(progress, shown=inputs_digest(plugin.inputs))
     return Move(
         progress=progress,
         step=Step.REST,

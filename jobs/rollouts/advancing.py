@@ -55,6 +55,9 @@ STOPPED: Final = "stop"
 ENDING: Final = "ending"
 """Under this fact: why it is being wound up, when no person ordered that."""
 
+UNDO: Final = "undo"
+"""Under this fact: that the rollout is to be undone once nothing of it is in flight."""
+
 EXPIRED: Final = "expired"
 RULE: Final = "rule"
 ASKED: Final = "asked_us"
@@ -70,12 +73,14 @@ class Decision:
         holds: What holds the rollout now, the first thing first.
         again_us: When to look again although nothing changes; None for never.
         short: Whether jobs further back in the line might have had room.
+        undo: Whether the rollout's undoing is to be there before the change is made.
     """
 
     change: Advance | None = None
     holds: tuple[Hold, ...] = ()
     again_us: int | None = None
     short: bool = False
+    undo: bool = False
 
 
 def decide(course: Course, sight: Sight) -> Decision:
@@ -119,8 +124,10 @@ def _winding_up(sight: Sight) -> Decision:
     waves = [WaveMove(wave=one.n, event=event) for one in row.waves for event in _closing(one)]
     event = RolloutEvent.DRAINED
     if row.facts.get(ENDING) == EXPIRED:
-        event = RolloutEvent.LAPSED
-    return Decision(change=Advance(rollout=row.id, rev=row.rev, waves=waves, moves=[(event, {})]))
+        undoes = row.kind is RolloutKind.ROLLBACK
+        event = RolloutEvent.RESTORED_PARTLY if undoes else RolloutEvent.LAPSED
+    change = Advance(rollout=row.id, rev=row.rev, waves=waves, moves=[(event, {})])
+    return Decision(change=change, undo=UNDO in row.facts)
 
 
 def _closing(wave: WaveRow) -> Sequence[WaveEvent]:
@@ -170,6 +177,7 @@ class _Look:
     def expire(self, why: str) -> None:
         """End the rollout: what has not started never does."""
         self._facts[ENDING] = EXPIRED
+        self._undo()
         self.move(RolloutEvent.ABORTED, {"by": "the plan", "why": why})
 
     def go_on(self) -> None:
@@ -199,10 +207,17 @@ class _Look:
         self._facts[STOPPED] = {**told, "until_us": until_us}
         if self._waves[wave].state in {WaveState.RUNNING, WaveState.BAKING}:
             self._move_wave(wave, WaveEvent.BROKEN, {RULE: told})
-        if self._course.on_stop.do == "abort":
+        self._undo()
+        if UNDO in self._facts or self._course.on_stop.do == "abort":
             self.move(RolloutEvent.ABORTED, told)
         else:
             self.move(RolloutEvent.PAUSED, told)
+
+    def _undo(self) -> None:
+        """Note that what was done is undone, where the manifest says so; an undoing never is."""
+        started = any(one.tally.admitted for one in self._sight.row.waves)
+        if self._course.undoes and started and self._sight.row.kind is RolloutKind.ROLLOUT:
+            self._facts[UNDO] = True
 
     def _through_waves(self) -> bool:
         """Take each wave as far as it goes; return whether all are through."""
@@ -306,8 +321,10 @@ class _Look:
 
     def _finish(self) -> None:
         tallies = [one.tally for one in self._sight.row.waves]
-        whole = all(not (one.failed or one.unresolved or one.cancelled) for one in tallies)
+        bad = (one.failed + one.unresolved + one.cancelled + one.late for one in tallies)
+        whole = not any(bad)
         if self._sight.row.kind is RolloutKind.ROLLBACK:
+            whole = whole and not any(one.skipped for one in tallies)  # changed by others since
             self.move(RolloutEvent.RESTORED if whole else RolloutEvent.RESTORED_PARTLY)
         else:
             self.move(RolloutEvent.FINISHED if whole else RolloutEvent.FINISHED_DAMAGED)

@@ -55,6 +55,8 @@ class Course:
         fits: Whether a job starts only if it most likely ends inside its window.
         suspect_after: ``auto``, ``never``, or seconds.
         settle_s: How long a success is watched, as the manifest says.
+        undoes: Whether the rollout is undone when a rule stops it, or its time is over.
+        undo_s: How long undoing may take.
     """
 
     digest: str
@@ -73,6 +75,8 @@ class Course:
     deadline_s: float
     settle_s: float
     expires_s: float
+    undoes: bool
+    undo_s: float
 
 
 def manifest_of(plan: Plan) -> Manifest:
@@ -122,6 +126,8 @@ def course_of(plan: Plan) -> Course:
         deadline_s=spec.job.deadline,
         settle_s=spec.job.verify.settle,
         expires_s=spec.expires,
+        undoes=spec.on_stop.do == "rollback" or spec.rollback.trigger == "on-stop",
+        undo_s=spec.rollback.expires,
     )
 
 

@@ -64,6 +64,9 @@ class PlanRow(_Part):
     rollback: Undo | None = None
     rollback_why: str | None = None
 
+    anyhow: Annotated[bool, Field(exclude_if=lambda told: not told)] = False
+    """Whether an undo takes the pool although somebody has changed it since."""
+
     @property
     def target(self) -> Target:
         """The pool as the cloud addresses it."""
@@ -128,6 +131,9 @@ class Plan(_Part):
 
     estimate: PlanEstimate
     warnings: tuple[str, ...] = ()
+
+    restores: Annotated[int | None, Field(exclude_if=lambda told: told is None)] = None
+    """The rollout that this plan undoes."""
 
     @property
     def acting(self) -> list[PlanRow]:

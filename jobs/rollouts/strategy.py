@@ -299,4 +299,7 @@ class Rollback(Closed):
     """Which first."""
 
     trigger: Literal["manual", "on-stop"] = "manual"
-    """Who starts it."""
+    """Who starts it: a person, or the rule that stops the rollout."""
+
+    expires: Duration = 86_400.0
+    """How long undoing may take; then it has failed, and what is left is for a person."""

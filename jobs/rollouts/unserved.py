@@ -15,7 +15,7 @@ WORKER_SETS: Final = "that is the same for all jobs of a worker: set it in plugw
 
 def unserved(spec: Spec) -> list[str]:
     """Return the fields that ask for what is not done, each with what to do instead."""
-    return [*_job(spec), *_stops(spec), *_gates(spec), *_times(spec), *_targets(spec)]
+    return [*_job(spec), *_gates(spec), *_times(spec), *_targets(spec)]
 
 
 def _job(spec: Spec) -> Iterator[str]:
@@ -33,13 +33,6 @@ def _job(spec: Spec) -> Iterator[str]:
 def _value(part: Apply | Verify, field: str) -> Any:  # noqa: ANN401 - compared only
     found = getattr(part, field)
     return sorted(found) if isinstance(found, list) else found
-
-
-def _stops(spec: Spec) -> Iterator[str]:
-    if spec.on_stop.do == "rollback":
-        yield "spec.onStop.do: rollback is not done by itself; use pause or abort"
-    if spec.rollback.trigger == "on-stop":
-        yield "spec.rollback.trigger: a rollback is started by a person; leave it out"
 
 
 def _gates(spec: Spec) -> Iterator[str]:

@@ -51,6 +51,7 @@ def deed_of(row: Cells, attempts: Iterable[Cells]) -> Deed:
         state=STATES[row[7]],
         cause=progress.cause,
         version=progress.version,
+        shown=progress.shown,
         inputs=json_value(mattered[-1][3]) if mattered else None,
         sent=bool(mattered),
         checked=progress.checked,

@@ -207,6 +207,7 @@ class Deed:
         cause: Why it ended as it did.
         version: What was sent: the version.
         inputs: The full inputs with it; None when none were.
+        shown: The digest of the inputs as they were shown when that had settled.
         sent: Whether a send may have had an effect; without, the pool was not touched.
         checked: Whether ``baseline`` is known.
         baseline: The plug-in before the first send that may have had an effect; None when it
@@ -223,6 +224,7 @@ class Deed:
     cause: str | None = None
     version: str | None = None
     inputs: Inputs | None = field(default=None, repr=False)
+    shown: str | None = None
     sent: bool = False
     checked: bool = False
     baseline: PluginSeen | None = None

@@ -17,7 +17,7 @@ import orjson
 from jobs.clock import MICROSECONDS
 from jobs.errors import BadRequestError
 from jobs.learning import Lesson, Limit, Source
-from jobs.model import InputsBase, PluginSeen, PluginWish, Progress
+from jobs.model import InputsBase, PluginSeen, PluginWish, Progress, Restore
 from jobs.pacing import Bucket
 from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
 from jobs.store.facts import Figure
@@ -178,9 +178,8 @@ def bucket_value(text: str) -> Bucket:
 
 def wish_text(wish: PluginWish) -> str:
     """Return the plug-in wish as the JSON that its content address is computed from."""
-    return json_text(
-        {"name": wish.name, "version": wish.version, "inputs": wish.inputs, "base": wish.base}
-    )
+    told = {"name": wish.name, "version": wish.version, "inputs": wish.inputs, "base": wish.base}
+    return json_text(told if wish.restore is None else {**told, "restore": wish.restore})
 
 
 @lru_cache(maxsize=256)
@@ -192,6 +191,7 @@ def wish_value(text: str) -> PluginWish:
         version=told["version"],
         inputs=told["inputs"],
         base=InputsBase(told["base"]),
+        restore=Restore(**told["restore"]) if "restore" in told else None,
     )
 
 

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,10 @@ class BreakingCloud(ModelCloud):
         read = await super().list_plugins(target, gate=gate, timeout_s=timeout_s)
         if target.pool_name not in self.broken or not isinstance(read, PoolRead):
             return read
-        if not self.pool(target).operations or read.plugins["dns"].phase != "Running":
+        shown = read.plugins["dns"]
+        if (shown.phase, shown.version) != ("Running", "2.0"):
             return read
-        seen = PluginSeen(name="dns", version="2.0", phase="Abnormal", inputs={}, reason="broken")
+        seen = replace(shown, phase="Abnormal", reason="broken")
         return PoolRead(asked_us=read.asked_us, plugins={"dns": seen})
 
 

@@ -97,13 +97,13 @@ async def _apply(choices: Choices, asked: Asked) -> int:
             profile=look.settings.cloud.profile,
         )
         begun = await begin(look.store.rollouts, submission, now_us)
-        alive = await _someone_works(look.store)
+        alive = await someone_works(look.store)
     if asked.detach:
-        _tell_begun(console, begun, alive=alive)
+        tell_begun(console, begun, alive=alive)
         return 0
     if begun.again:
         console.say(f"{begun.row.name} was started before, {iso(begun.row.created_us)}")
-    return await _followed(console, loaded, begun.row, alive=alive)
+    return await followed(console, loaded, begun.row, alive=alive)
 
 
 async def _planned(console: Console, look: Outlook, asked: Asked) -> tuple[Plan, RolloutRow | None]:
@@ -168,12 +168,14 @@ def _confirm(console: Console, plan: Plan, asked: Asked) -> None:
     click.confirm(f"Change {len(plan.acting)} pools?", abort=True, err=True)
 
 
-async def _someone_works(store: Store) -> bool:
+async def someone_works(store: Store) -> bool:
+    """Whether a worker is alive."""
     now_us = await store.now_us()
     return any(one.alive and one.lease_until_us > now_us for one in await store.workers())
 
 
-def _tell_begun(console: Console, begun: Begun, *, alive: bool) -> None:
+def tell_begun(console: Console, begun: Begun, *, alive: bool) -> None:
+    """Print what was started, for somebody who does not follow it."""
     row = begun.row
     if console.structured:
         document(console, {**rollout_fields(row), "again": begun.again})
@@ -186,22 +188,22 @@ def _tell_begun(console: Console, begun: Begun, *, alive: bool) -> None:
         console.say("No worker is alive, so nothing happens yet: plugwave work")
 
 
-async def _followed(console: Console, loaded: Loaded, row: RolloutRow, *, alive: bool) -> int:
+async def followed(console: Console, loaded: Loaded, row: RolloutRow, *, alive: bool) -> int:
     """Follow the rollout, working on it where nobody else does."""
     aside = Aside(console.choices)
     feed = Feed(console.symbols, aside.say, local=True) if console.live else None
     configure_logs(console.choices, loaded, feed=feed, logs=quiet_logs(loaded))
     settings = loaded.settings
     if alive:
-        followed, now_us = await _follow(aside, settings, row, works=False)
+        end, now_us = await _follow(aside, settings, row, works=False)
     else:
         console.say("No worker is alive; this process works on it.")
         found = await _worked(aside, settings, row)
         if isinstance(found, int):
             return found
-        followed, now_us = found
-    tell_recap(console, followed, now_us)
-    return followed.code
+        end, now_us = found
+    tell_recap(console, end, now_us)
+    return end.code
 
 
 async def _follow(

@@ -69,6 +69,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             "Try jobs of a rollout again that ended badly; all of them without a filter.",
             "worker.cli.retry:retry",
         ),
+        "rollback": Entry(
+            "Undo a rollout: give its pools back the version and inputs that they had.",
+            "worker.cli.rollback:rollback",
+        ),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
         "intake": Entry("Take jobs from a message broker, each once.", "worker.cli.intake:intake"),
         "deliver": Entry(
