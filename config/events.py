@@ -143,6 +143,12 @@ _ALL: Final = (
     ),
     _event("rollout.drained", "info", "A paused rollout has nothing in flight.", "rollout"),
     _event(
+        "rollout.late_failure",
+        "error",
+        "A pool turned bad, or was changed by somebody else, after its job had succeeded.",
+        "rollout job pool why",
+    ),
+    _event(
         "rollout.nothing_to_undo",
         "warning",
         "A rollout was to be undone, and no pool can get back what it had.",

@@ -43,6 +43,7 @@ from worker.lease import NoLease, WorkerLease
 from worker.modelarts.iam import IamClient
 from worker.modelarts.transport import ANSWER_LIMIT_BYTES, Transport, TransportSettings
 from worker.modelarts.urls import Urls
+from worker.patrol import Patrol
 from worker.prospects import Prospects
 from worker.reporting import Reporter, report_folder
 from worker.runner import Runner, RunnerLimits
@@ -241,6 +242,7 @@ class Work:
             switchboard.close()
             conductor.stop()
 
+        patrol = Patrol(store, self._clock, switchboard.calls_for)
         upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
         return Runner(
             store,
@@ -261,7 +263,7 @@ class Work:
             calls_for=switchboard.calls_for,
             close_turns=close,
             rate=switchboard.rate,
-            duties=(upkeep.run, conductor.run, inbox.run),
+            duties=(upkeep.run, conductor.run, inbox.run, patrol.run),
         )
 
     def _limits(self) -> RunnerLimits:

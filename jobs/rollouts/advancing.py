@@ -34,6 +34,7 @@ from jobs.rollouts.gates import (
     line_hold,
     look_at_gates,
 )
+from jobs.rollouts.halts import drift_facts, stop_facts
 from jobs.rollouts.sight import (
     ACCEPTED,
     THROUGH,
@@ -43,8 +44,9 @@ from jobs.rollouts.sight import (
     counts,
     in_hand,
     turn,
+    turned_bad,
 )
-from jobs.rollouts.stopping import RuleKind, Stop, failures_allowed, stop_words, verdict
+from jobs.rollouts.stopping import verdict
 from jobs.rollouts.strategy import Gate
 from jobs.states import WaitReason
 from jobs.store.rollouts import MOST_CANCELLED, Advance, RolloutKind, WaveMove, WaveRow
@@ -153,6 +155,7 @@ class _Look:
     def __init__(self, course: Course, sight: Sight) -> None:
         self._course = course
         self._sight = sight
+        self._now_us = sight.now_us
         self._state = sight.row.state
         self._waves = [_WaveNow(one.state, dict(one.facts)) for one in sight.row.waves]
         self._facts: dict[str, Any] = dict(sight.row.facts)
@@ -188,7 +191,12 @@ class _Look:
             counted = counts(self._course, self._sight, first.n, self._facts)
             stop = verdict(self._course.waves[first.n].rules, counted.wave, counted.rollout)
             if stop is not None:
-                self._stop(first.n, stop)
+                self._stop(first.n, stop_facts(stop, self._course.waves[first.n], self._now_us))
+                return
+            drifted = turned_bad(self._sight.row, self._facts)
+            if drifted is not None:
+                told = drift_facts(self._course.waves[drifted.n], drifted, self._now_us)
+                self._stop(first.n, told, pauses=True)
                 return
         if self._through_waves():
             self._finish()
@@ -201,10 +209,12 @@ class _Look:
             if wave.state is WaveState.FAILED:
                 self._move_wave(n, WaveEvent.REOPENED)
 
-    def _stop(self, wave: int, stop: Stop) -> None:
-        told = _stop_facts(stop, self._course.waves[wave], self._sight.now_us)
-        until_us = self._sight.now_us + seconds_to_us(self._course.on_stop.expires)
+    def _stop(self, wave: int, told: dict[str, Any], *, pauses: bool = False) -> None:
+        until_us = self._now_us + seconds_to_us(self._course.on_stop.expires)
         self._facts[STOPPED] = {**told, "until_us": until_us}
+        if pauses:  # no rule of the manifest: nothing that it asks for follows
+            self.move(RolloutEvent.PAUSED, told)
+            return
         if self._waves[wave].state in {WaveState.RUNNING, WaveState.BAKING}:
             self._move_wave(wave, WaveEvent.BROKEN, {RULE: told})
         self._undo()
@@ -354,31 +364,3 @@ class _Look:
             again_us=min(again, default=None),
             short=self._admission.short,
         )
-
-
-def _stop_facts(stop: Stop, wave: WaveCourse, now_us: int) -> dict[str, Any]:
-    """Return the rule that tripped, with the numbers by which it did."""
-    rule, tally = stop.rule, stop.tally
-    failed = rule.failed(tally)
-    allowed = failures_allowed(rule, tally.finished, tally.planned)
-    scope = f"wave {wave.name}" if rule.per_wave else "the rollout"
-    ended = tally.finished + failed - tally.failed
-    text = (
-        f"{rule.name}: {failed} of {ended} ended jobs of {scope} failed, "
-        f"at most {allowed} may ({stop_words(rule)})"
-    )
-    if rule.kind is RuleKind.REJECTED:
-        text = f"{rule.name}: {tally.rejected} jobs of {scope} were refused"
-    return {
-        "rule": rule.name,
-        "kind": rule.kind.value,
-        "scope": "wave" if rule.per_wave else "rollout",
-        "wave": wave.n,
-        "failed": failed,
-        "finished": ended,
-        "allowed": allowed,
-        "in_flight": tally.in_flight,
-        "at_us": now_us,
-        "by": f"rule {rule.name}",
-        "why": text,
-    }

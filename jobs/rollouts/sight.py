@@ -114,6 +114,14 @@ def new_ends(row: RolloutRow, facts: Mapping[str, Any]) -> list[Ends]:
     ]
 
 
+def turned_bad(row: RolloutRow, facts: Mapping[str, Any]) -> WaveRow | None:
+    """Return the first finished wave of which pools are not any more as they were left."""
+    for wave, ends in zip(row.waves, new_ends(row, facts), strict=True):
+        if wave.state is WaveState.PASSED and ends.late > 0:
+            return wave
+    return None
+
+
 def counts(course: Course, sight: Sight, wave: int, facts: Mapping[str, Any]) -> Counts:
     """Count the jobs; *wave* is whose turn it is, *facts* the rollout's as they are now."""
     apart = any(rule.kind is RuleKind.REJECTED for rule in course.waves[wave].rules)

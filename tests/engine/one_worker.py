@@ -20,6 +20,7 @@ from worker.executor import Executor
 from worker.guard import KeyGuard
 from worker.lease import WorkerLease
 from worker.limiter import Limiter
+from worker.patrol import Patrol
 from worker.prospects import Prospects
 from worker.reporting import Reporter
 from worker.runner import Runner, RunnerLimits
@@ -113,6 +114,7 @@ class OneWorker:
         )
         self._reporter = Reporter(self.store, stage.folder, self._result)
         conductor = Conductor(self.store, clock, self._lease, ended=self._reporter.wake)
+        patrol = Patrol(self.store, clock, lambda _job: self._calls)
         self.runner = Runner(
             self.store,
             Executor(self.store, clock, rules),
@@ -132,7 +134,7 @@ class OneWorker:
             calls_for=lambda _job: self._calls,
             close_turns=self._limiter.close,
             rate=lambda: self._limiter.limit_per_s,
-            duties=(conductor.run,),
+            duties=(conductor.run, patrol.run),
         )
 
     def _result(self, result: Result) -> None:

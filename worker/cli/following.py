@@ -21,6 +21,7 @@ from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.rollouts.course import Course
 from jobs.rollouts.verdicts import done_of, stopped_by, verdict_of
 from jobs.states import BAD_STATES, FINAL_STATES, JobState
+from jobs.store.aftermath import LATE
 from jobs.store.cursor import EventCursor
 from jobs.store.protocol import Store
 from jobs.store.rollouts import LineStop, RecordEntry, RolloutRow
@@ -58,6 +59,7 @@ _WAVE_WORDS: Final[Mapping[str, str]] = {
     WaveEvent.BROKEN: "FAILED",
     WaveEvent.EMPTIED: "skipped",
     "approved": "approved",
+    LATE: "late failure",
 }
 
 
@@ -182,6 +184,7 @@ class Follower:
             wave = self._course.waves[entry.wave]
             place = f"wave {wave.n + 1}/{len(self._course.waves)} {wave.name}"
             told = data.get("rule", {}).get("why") if entry.event == WaveEvent.BROKEN else None
+            told = data["text"] if entry.event == LATE else told
             by = f" by {data['by']}" if entry.event == "approved" else ""
             pools = f" pools={wave.size}" if entry.event == WaveEvent.OPENED else ""
             why = f": {told}" if told else ""
