@@ -176,7 +176,7 @@ class ModelCloud:
         last = pool.operations[-1] if pool.operations else None
         if last is not None and starts < last.ends:
             self.violations.append(f"{target.pool_name}: two operations at once at {starts:.1f}")
-        now_version, now_inputs = self._state(pool, starts)
+        now_version, now_inputs = self.state(pool, starts)
         if (now_version, now_inputs) == (version, inputs):
             self.violations.append(f"{target.pool_name}: applied twice at {starts:.1f}")
         if not now_inputs.items() <= inputs.items():
@@ -185,7 +185,8 @@ class ModelCloud:
         pool.operations.append(Operation(starts, ends, version, inputs))
 
     @staticmethod
-    def _state(pool: Pool, at: float) -> tuple[str | None, dict[str, Any]]:
+    def state(pool: Pool, at: float) -> tuple[str | None, dict[str, Any]]:
+        """Return version and inputs as they really were at that moment."""
         version, inputs = pool.version, pool.inputs
         for operation in pool.operations:
             if operation.ends <= at:
@@ -193,7 +194,7 @@ class ModelCloud:
         return version, inputs
 
     def _seen(self, pool: Pool, at: float) -> PluginSeen | None:
-        version, inputs = self._state(pool, at)
+        version, inputs = self.state(pool, at)
         seen = None
         if version is not None:
             seen = PluginSeen(name="dns", version=version, phase="Running", inputs=inputs)
@@ -206,7 +207,7 @@ class ModelCloud:
 
     def final(self) -> dict[str, tuple[str | None, dict[str, Any]]]:
         """Return version and inputs of every pool once everything has settled."""
-        return {name: self._state(pool, float("inf")) for name, pool in self.pools.items()}
+        return {name: self.state(pool, float("inf")) for name, pool in self.pools.items()}
 
     def windows_over(self) -> list[str]:
         """Return each second, wherever it starts, with more requests than the limit."""

@@ -256,7 +256,7 @@ def test_every_cloud_is_survived(tmp_path: Path, variant: Variant) -> None:
     check(tmp_path, variant)
 
 
-def by_phase_alone(seen: PluginSeen | None, version: str | None, inputs: Any) -> Sighting:
+def by_phase_alone(_: Job, seen: PluginSeen | None, version: str | None, inputs: Any) -> Sighting:
     """Planted fault: Running is taken for the target, whatever runs."""
     if seen is not None and seen.phase == "Running":
         return Sighting.TARGET
@@ -273,7 +273,7 @@ def test_a_worker_that_takes_stale_evidence_is_caught(
     tmp_path: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planted fault: what still runs from before the write is reported as a success."""
-    monkeypatch.setattr(watching, "sighting", by_phase_alone)
+    monkeypatch.setattr(watching, "sighted", by_phase_alone)
     monkeypatch.setattr(watching, "_is_fresh", lambda *_: True)
     monkeypatch.setattr(watching, "EARLY_S", 0.0)
 

@@ -52,8 +52,6 @@ def test_a_moment_is_the_first_one_from_when_it_is_asked_for(
         ({"job": {"apply": {"attempts": 2}}}, "spec.job.apply.attempts"),
         ({"job": {"verify": {"settle": "2m"}}}, "spec.job.verify.settle"),
         ({"job": {"verify": {"require": ["phase"]}}}, "spec.job.verify.require"),
-        ({"onStop": {"do": "rollback"}}, "spec.onStop.do"),
-        ({"rollback": {"trigger": "on-stop"}}, "spec.rollback.trigger"),
         ({"waves": [{**REST, "after": [{"approval": {"groups": ["sre"]}}]}]}, "spec.waves[0]"),
         ({"waves": [{**REST, "before": [{"approval": {"count": 2}}]}]}, "spec.waves[0]"),
         ({"waves": [{**REST, "before": APPROVED, "after": APPROVED}]}, "spec.waves[0]"),
@@ -77,7 +75,7 @@ def test_a_moment_is_the_first_one_from_when_it_is_asked_for(
         ),
     ],
     ids=[
-        *("attempts", "settle", "require", "do rollback", "trigger", "groups"),
+        *("attempts", "settle", "require", "groups"),
         *("two persons", "both sides", "notify", "membership", "schedule", "ics", "monthly"),
     ],
 )

@@ -82,12 +82,16 @@ def _absent_is_good(
     return _SOUND_VERDICT(progress, what, plugin, asked_us, patience)
 
 
-def _running_is_good(seen: PluginSeen | None, version: str | None, inputs: Inputs | None) -> Any:
+def _running_is_good(
+    _: Job, seen: PluginSeen | None, version: str | None, inputs: Inputs | None
+) -> Any:
     what = sighting(seen, version, inputs)
     return Sighting.TARGET if what is Sighting.OTHER else what
 
 
-def _inputs_ignored(seen: PluginSeen | None, version: str | None, inputs: Inputs | None) -> Any:
+def _inputs_ignored(
+    _: Job, seen: PluginSeen | None, version: str | None, inputs: Inputs | None
+) -> Any:
     return sighting(seen, version, None)
 
 
@@ -169,8 +173,8 @@ PLANTS: Final = (
     Plant("stale green", watching, "_is_fresh", _always, GREEN),
     Plant("no second look at an early success", watching, "EARLY_S", -1.0, GREEN),
     Plant("absent is success", watching, "_verdict", _absent_is_good, GREEN),
-    Plant("running is success", watching, "sighting", _running_is_good, GREEN),
-    Plant("inputs do not matter", watching, "sighting", _inputs_ignored, GREEN),
+    Plant("running is success", watching, "sighted", _running_is_good, GREEN),
+    Plant("inputs do not matter", watching, "sighted", _inputs_ignored, GREEN),
     Plant("inputs not merged", checking, "merged", _ours_only, "a customer's input"),
     Plant("own inputs forgotten", checking, "merged", _theirs_only, "our own inputs"),
     Plant("unchanged by version alone", checking, "_wanted_inputs", _nothing_wanted, "unchanged"),
