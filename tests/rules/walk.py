@@ -27,7 +27,7 @@ from tests.rules.model_cloud import ModelCloud, Sent
 
 PLUGIN: Final = "node-local-dns"
 SETTLE_S: Final = 90.0
-SEND_WINDOW_S: Final = 2.0
+SEND_WINDOW_S: Final = 1.0
 """How long the executor lets a committed intent leave."""
 
 

@@ -51,7 +51,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             "worker.cli.report:report",
         ),
         "pause": Entry(
-            "Let a rollout start nothing more; what is in flight ends.",
+            "Let a rollout, or everything, start nothing more; what is in flight ends.",
             "worker.cli.orders:pause",
         ),
         "resume": Entry(

@@ -90,7 +90,7 @@ class Asked:
 @click.option("--reason", help="Why; kept in the record.")
 @click.pass_obj
 def rollback(choices: Choices, /, **asked: Any) -> int:  # noqa: ANN401 - click's values
-    """Give the pools of a rollout back the version and the full inputs that they had.
+    """Undo a rollout: give its pools back the version and inputs that they had.
 
     Without --scope only pools on which it failed; healthy ones stay as they are. A rollout that
     is paused is aborted by it. Pools that somebody has changed since are left alone.
