@@ -2,12 +2,13 @@
 
 import pytest
 
-from jobs.errors import LineStoppedError
+from jobs.errors import LineStoppedError, RolloutHeldError
 from jobs.model import Progress, WorkerId
 from jobs.states import JobEvent, JobState
 from jobs.store.protocol import Store
+from jobs.store.rollouts import OrderKind
 from tests.builders import NOON_US, a_request
-from tests.contract.rollout_steps import ANA, BEN, in_hand, running, tally
+from tests.contract.rollout_steps import ANA, BEN, in_hand, order, running, tally
 from tests.contract.steps import (
     ONE,
     TWO,
@@ -20,6 +21,7 @@ from tests.contract.steps import (
     state_of,
 )
 from tests.fakes import FakeClock
+from worker.executor import SEND_WINDOW_S
 
 
 async def test_a_stopped_line_lets_nobody_commit_an_intent(
@@ -114,3 +116,18 @@ async def test_what_was_refused_before_it_was_sent_is_counted_apart(
 
     assert (counted.failed, counted.failures, counted.rejected) == (3, 3, 2)
     await all_is_well(store)
+
+
+async def test_an_intent_is_not_renewed_after_a_pause(
+    store: Store, other: Store, worker: WorkerId
+) -> None:
+    """So a pause takes effect within the time of one intent, on every worker."""
+    rollout = await running(store, 1)
+    [lease] = await in_hand(store, worker, rollout)
+    held = await move(store, lease, JobEvent.INTENDED)
+    await store.note(lease, held.progress, {})
+    await order(other, rollout, OrderKind.PAUSE)
+
+    with pytest.raises(RolloutHeldError):
+        await store.note(lease, held.progress, {})
+    assert SEND_WINDOW_S <= 1.0

@@ -4,8 +4,8 @@ History and counters are gathered in memory and written just before COMMIT, in t
 whatever the number of jobs; counters last, because others wait for their rows.
 
 Locks are taken in one order everywhere, so that transactions do not wait in a circle: the
-worker's row, rollouts by id, idempotency keys, pools by id, jobs by id, counters by place,
-tallies by wave.
+worker's row, the line, rollouts by id, idempotency keys, pools by id, jobs by id, counters by
+place, tallies by wave.
 """
 
 from collections import defaultdict
