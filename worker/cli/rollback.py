@@ -154,7 +154,7 @@ async def _planned(look: Outlook, row: RolloutRow, asked: Asked) -> Plan:
     meant = [deed for deed in deeds if in_scope(deed, wanted)]
     now = await _look(look, plan.plugin, meant)
     undoing = Undoing(row=row, plan=plan, deeds=deeds, now=now)
-    made = undo_plan(undoing, wanted, SystemClock().now_us(), look.settings.cloud.rate)
+    made = undo_plan(undoing, wanted, SystemClock().now_us(), look.settings.cloud.rate_per_s)
     if asked.digest is not None and not made.digest.startswith(asked.digest):
         raise StalePlanError(
             f"the plan is {made.digest[:SHORT_DIGEST]} now, not {asked.digest}",
