@@ -18,7 +18,13 @@ from typing import Final
 from jobs.errors import IllegalTransitionError
 
 
-class JobState(StrEnum):
+class _Word(StrEnum):
+    """A word by which tables are read, many times for each job."""
+
+    __hash__ = str.__hash__  # Enum's own is Python: 0.17 µs for each look into a table, not 0.03
+
+
+class JobState(_Word):
     """Where a job is; the words of every surface."""
 
     WAITING = "waiting"  # accepted, may not start; the store moves it on when its reason ends
@@ -35,7 +41,7 @@ class JobState(StrEnum):
     UNRESOLVED = "unresolved"  # deadline passed and no read could tell; a person decides
 
 
-class WaitReason(StrEnum):
+class WaitReason(_Word):
     """Why a job waits; a closed list."""
 
     WAVE = "wave"
@@ -53,7 +59,7 @@ class WaitReason(StrEnum):
     NO_WORKER = "no-worker"
 
 
-class JobEvent(StrEnum):
+class JobEvent(_Word):
     """What happened to a job; each is appended to its history."""
 
     DUE = "due"  # the reason to wait ended
@@ -81,7 +87,7 @@ class JobEvent(StrEnum):
     SKIPPED = "skipped"
 
 
-class HistoryNote(StrEnum):
+class HistoryNote(_Word):
     """What a history tells beside the moves: nothing here changes a state."""
 
     CREATED = "created"  # accepted and on disk

