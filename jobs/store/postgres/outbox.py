@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from jobs.store.cursor import EventCursor
-from jobs.store.postgres import rows
 from jobs.store.postgres.wire import Wire
 from jobs.store.protocol import (
     Event,
 )
+from jobs.store.rows import event
 
 _AFTER: Final = """
 SELECT seq, at_us, job, event, state, data, xid::text::bigint
@@ -38,7 +38,7 @@ async def after(wire: Wire, cursor: EventCursor, limit: int) -> tuple[Sequence[E
     found = await wire.rows(_AFTER, str(cursor.xid), cursor.seq, limit)
     if found:
         cursor = EventCursor(xid=found[-1][6], seq=found[-1][0])
-    return [rows.event(row) for row in found], cursor
+    return [event(row) for row in found], cursor
 
 
 async def cursor_at(wire: Wire, since_us: int | None) -> EventCursor:

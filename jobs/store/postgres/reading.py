@@ -9,6 +9,7 @@ from jobs.store.postgres import pools, rows
 from jobs.store.postgres.intake import POSITION
 from jobs.store.postgres.wire import Wire
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
+from jobs.store.rows import COLUMNS, event, worker
 from jobs.store.schema import LAST_OPEN, NOT_BY_ITSELF, REASON_CODES, REASONS, STATES
 
 PAGE_IDS: Final = 1_000
@@ -29,7 +30,7 @@ SELECT min(id), max(id), count(*) FROM (
   SELECT id FROM plugwave.jobs WHERE id > $1 ORDER BY id LIMIT $2) w
 """
 _RESULTS: Final = f"""
-SELECT {rows.COLUMNS}, x.seq, w.name
+SELECT {COLUMNS}, x.seq, w.name
   FROM plugwave.results x
   JOIN plugwave.workers w ON w.id = x.worker
   JOIN plugwave.jobs j ON j.id = x.job AND j.project = x.project
@@ -103,7 +104,7 @@ async def page(
 async def history(wire: Wire, wanted: JobId) -> Sequence[Event]:
     """See `OperatorStore.history`."""
     found = await wire.rows(_HISTORY, wanted)
-    return [rows.event(row) for row in found]
+    return [event(row) for row in found]
 
 
 async def pool_jobs(wire: Wire, target: Target) -> Sequence[Job]:
@@ -129,7 +130,7 @@ async def waiting_counts(wire: Wire) -> Mapping[WaitReason, int]:
 
 async def workers(wire: Wire) -> Sequence[WorkerRow]:
     """See `OperatorStore.workers`."""
-    return [rows.worker(row) for row in await wire.rows(rows.WORKERS)]
+    return [worker(row) for row in await wire.rows(rows.WORKERS)]
 
 
 async def results_after(wire: Wire, worker: WorkerId, seq: int) -> Sequence[Result]:

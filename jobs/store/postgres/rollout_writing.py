@@ -29,6 +29,7 @@ from jobs.store.rollouts import (
     StoredPlan,
     Word,
 )
+from jobs.store.rows import COLUMNS, STATE, WAVE
 from jobs.store.schema import STATE_CODES, STATES, json_text
 from jobs.store.starting import (
     by_place,
@@ -92,7 +93,7 @@ RETURNING pool, plugin
 """
 _WHOSE_POOL: Final = "SELECT rollout FROM plugwave.rollout_pools WHERE pool = $1 AND plugin = $2"
 _FAILED: Final = f"""
-SELECT {rows.COLUMNS}, j.rank FROM plugwave.jobs j {rows.JOINS}
+SELECT {COLUMNS}, j.rank FROM plugwave.jobs j {rows.JOINS}
  WHERE j.id = ANY($1::bigint[]) AND j.rollout = $2 AND j.successor IS NULL
    AND j.state = ANY($3::smallint[])
  ORDER BY j.id
@@ -237,21 +238,21 @@ async def retry_jobs(
     failed = await wire.rows(_FAILED, sorted(set(jobs)), rollout, _BAD_CODES)
     if not failed:
         return 0
-    added = Counter(cells[rows.WAVE] for cells in failed)
+    added = Counter(cells[WAVE] for cells in failed)
     steered = retried(row, added, word, transaction.now_us)
     if await wire.value(_LIVE_OF_NAME, row.name) != rollout:
         await _check_name(transaction, row.name)
     await write(transaction, steered)
     planned = [
-        PlannedJob(wave=cells[rows.WAVE], rank=cells[-1], request=rows.request(cells))
+        PlannedJob(wave=cells[WAVE], rank=cells[-1], request=rows.request(cells))
         for cells in failed
     ]
     lined = await line_up(transaction, rollout, planned)
     successors = [(cells[0], job) for (job, _), cells in zip(lined, failed, strict=True)]
     await wire.rows(_SUCCEEDED_BY, *columns(successors, 2))
     for cells in failed:
-        own = COUNTED_AS[STATES[cells[rows.STATE]]]
+        own = COUNTED_AS[STATES[cells[STATE]]]
         # In line again; it stays a failure.
         back = tuple(-(name in {own, "admitted"}) for name in TALLY)
-        transaction.tallied(rollout, cells[rows.WAVE], back)
+        transaction.tallied(rollout, cells[WAVE], back)
     return len(failed)

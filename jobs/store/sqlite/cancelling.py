@@ -9,7 +9,7 @@ from jobs.states import HistoryNote, JobEvent, JobState, next_state
 from jobs.store.schema import STATE_CODES, STATES, json_text
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.pools import free
-from jobs.store.sqlite.recording import ADD_RESULT
+from jobs.store.sqlite.recording import add_results
 from jobs.store.sqlite.tallies import count_end
 from jobs.store.sqlite.transaction import Transaction
 
@@ -79,7 +79,7 @@ def end_idle(
             transaction.change(_LEAVE_LINE, (transaction.now_us, idle.job))
         count_end(transaction, idle.rollout, idle.wave, new, in_line=in_line)
     if worker is not None:
-        transaction.row(ADD_RESULT, (worker, idle.job))
+        add_results(transaction, worker, [idle.job])
     transaction.moved((idle.code, idle.reason), (STATE_CODES[new], 0))
     transaction.happened(idle.job, JobEvent.CANCELLED, new, json_text(data))
-    free(transaction, idle.pool, idle.job)
+    free(transaction, [(idle.pool, idle.job)])

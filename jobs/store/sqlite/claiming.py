@@ -15,6 +15,8 @@ from jobs.errors import WorkerFencedError
 from jobs.fairness import DEFAULT_WEIGHT, Weights
 from jobs.model import Job, JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason, next_state
+from jobs.store.moving import claimed
+from jobs.store.rows import COLUMNS, POOL, STATE
 from jobs.store.schema import (
     FIRST_LANE,
     NO_PROFILE,
@@ -50,7 +52,10 @@ SELECT id FROM jobs WHERE state = 2 AND profile = ? AND project = ?
  ORDER BY {RANK}, id LIMIT ?
 """  # noqa: S608 - made of constants only
 _PROJECT: Final = "SELECT id FROM projects WHERE name = ?"
-_JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
+# In the order of the list; one look for all of them.
+_JOBS: Final = f"""
+SELECT {COLUMNS} FROM json_each(?) u CROSS JOIN jobs j ON j.id = u.value {rows.JOINS}
+"""  # noqa: S608 - made of constants only
 _SET_FENCE: Final = "UPDATE pools SET fence = ? WHERE id = ?"
 _TAKE: Final = """
 UPDATE jobs SET state = ?, holds = 1, worker = ?, fence = ?, started_us = ?, deadline_us = ?
@@ -163,39 +168,34 @@ def _take(
 ) -> list[tuple[Job, Lease]]:
     """Put the chosen jobs into the worker's hands."""
     taken: list[tuple[Job, Lease]] = []
+    fences: list[Cells] = []
     changes: list[Cells] = []
-    now_us = transaction.now_us
     event_data = json_text({"worker": worker})
-    for row in list(transaction.each(_JOB, ((job,) for job in chosen))):
-        cells = list(row)
-        old = STATES[row[rows.STATE]]
-        new = next_state(old, JobEvent.CLAIMED)
-        fence = row[rows.POOL_FENCE] + 1
-        cells[rows.STATE], cells[rows.WORKER], cells[rows.FENCE] = STATE_CODES[new], worker, fence
-        if row[rows.STARTED] is None:
-            cells[rows.STARTED] = now_us
-            cells[rows.DEADLINE] = rows.deadline_us(now_us, row[rows.DEADLINE_S], deadline_s)
+    for row in list(transaction.rows(_JOBS, (json_text(chosen),))):
         try:
-            job = rows.job(cells)
+            job = claimed(rows.job(row), row, worker, transaction.now_us, deadline_s)
         except (ValueError, TypeError, KeyError):
-            _park(transaction, row, old)
+            _park(transaction, row)
             continue
-        taken.append((job, Lease(job=job.id, worker=worker, fence=fence)))
-        told = (STATE_CODES[new], worker, fence, cells[rows.STARTED], cells[rows.DEADLINE])
+        taken.append((job, Lease(job=job.id, worker=worker, fence=job.fence)))
+        code = STATE_CODES[job.state]
+        told = (code, worker, job.fence, job.started_us, job.deadline_us)
         changes.append((*told, job.id))
-        transaction.memory.requests[job.id] = job.request
-        transaction.moved((row[rows.STATE], 0), (STATE_CODES[new], 0))
-        transaction.happened(job.id, JobEvent.CLAIMED, new, event_data)
-        transaction.change(_SET_FENCE, (fence, row[rows.POOL]))
+        fences.append((job.fence, row[POOL]))
+        transaction.memory.held[job.id] = job
+        transaction.moved((row[STATE], 0), (code, 0))
+        transaction.happened(job.id, JobEvent.CLAIMED, job.state, event_data)
+    transaction.each(_SET_FENCE, fences)
     transaction.each(_TAKE, changes)
     return taken
 
 
-def _park(transaction: Transaction, row: rows.Row, state: JobState) -> None:
+def _park(transaction: Transaction, row: rows.Row) -> None:
     """Set a READY job aside whose row cannot be read, so that it does not block the others.
 
     One that may have been sent stays where it is: its pool must not be touched.
     """
+    state = STATES[row[STATE]]
     if state is not JobState.READY:
         return
     job = JobId(row[0])
@@ -205,4 +205,4 @@ def _park(transaction: Transaction, row: rows.Row, state: JobState) -> None:
     transaction.moved(READY, (STATE_CODES[new], reason))
     data = json_text({"reason": WaitReason.PAUSED, "detail": "the stored row cannot be read"})
     transaction.happened(job, JobEvent.HELD, new, data)
-    free(transaction, row[rows.POOL], job)
+    free(transaction, [(row[POOL], job)])

@@ -11,6 +11,9 @@ gather.
     call 3 ──┘               call 1, call 2, call 3
        ◀── one wake-up ──── COMMIT
 
+Calls that follow each other and have the same work to do, each on a thing of its own, are run
+as one: a statement for many rows costs a third of one for each row.
+
 A call that fails fails alone.  Nearly all look before they write, so there is nothing to
 undo; when one has written before it failed, the group is rolled back and run again with a
 savepoint around each call.  Calls are functions of the store, so running one again is
@@ -25,7 +28,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
@@ -38,6 +41,7 @@ from jobs.store.sqlite.connection import is_everyones, store_error
 from jobs.store.sqlite.transaction import Memory, Snapshot, Transaction
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 MOST_CALLS: Final = 500
 """Calls in one group: bounds how long the write lock is held (some 30 ms)."""
@@ -55,16 +59,45 @@ LAST_CHECKPOINT_MS: Final = 1_000
 
 @dataclass(slots=True)
 class _Call:
-    """One queued call and, later, what became of it."""
+    """One queued call and, later, what became of it.
 
-    work: Callable[[Any], Any]
+    ``thing`` is what it has to be done to; None for work that is done by itself.
+    """
+
+    work: Callable[..., Any]
     future: asyncio.Future[Any]
+    thing: Any = None
     value: Any = None
     error: BaseException | None = None
 
 
 class _NeedsSavepointsError(Exception):
     """A call failed after it had written: the group must run again, each call undoable."""
+
+
+def _together(group: Sequence[_Call]) -> Iterator[Sequence[_Call]]:
+    """Split a group into what is run as one; the order holds."""
+    first = 0
+    for place in range(1, len(group) + 1):
+        before = group[place - 1]
+        if place < len(group) and before.thing is not None and group[place].work is before.work:
+            continue
+        yield group[first:place]
+        first = place
+
+
+def _run(transaction: Transaction, calls: Sequence[_Call]) -> None:
+    """Run what is run as one, and put down the outcome of each call."""
+    work = calls[0].work
+    if calls[0].thing is None:
+        calls[0].value = work(transaction)
+        return
+    outcomes = work(transaction, [call.thing for call in calls])
+    for call, outcome in zip(calls, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            call.error = outcome
+        else:
+            call.value = outcome
 
 
 def _tell(calls: list[_Call]) -> None:
@@ -104,13 +137,13 @@ class _Lane:
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, work: Callable[[Any], T]) -> asyncio.Future[T]:
+    def run(self, work: Callable[..., Any], thing: object = None) -> asyncio.Future[Any]:
         """Queue *work*; the future has its outcome."""
         if self._ended is not None:
             raise StoreError("the store is closed", do="open it again")
         self._loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._gathered.append(_Call(work, future))
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._gathered.append(_Call(work, future, thing))
         if len(self._gathered) == 1:
             # What one turn of the loop asks for is handed over together: each time the thread
             # is woken costs two switches between threads.
@@ -199,6 +232,18 @@ class Writer:
         """Run *work* in the next group; its value comes once it is on the disk."""
         return self._lane.run(work)
 
+    def run_with_others(
+        self, work: Callable[[Transaction, Sequence[C]], Sequence[T | Exception]], thing: C
+    ) -> Awaitable[T]:
+        """Run *work* in the next group, for all things that come for it together.
+
+        Args:
+            work: Returns one outcome for each thing, in order.  A thing whose outcome is an
+                exception must have changed nothing.
+            thing: What this call is about; not None.
+        """
+        return self._lane.run(work, thing)
+
     async def stop(self) -> None:
         """Finish what was accepted, fold the WAL into the file and close."""
         await self._lane.stop()
@@ -223,34 +268,38 @@ class Writer:
     def _commit(self, group: list[_Call], *, savepoints: bool) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         transaction = Transaction(self._connection, self._memory)
-        run = self._run_in_savepoint if savepoints else self._run_plain
-        for call in group:
-            transaction.begin_call(self._clock.now_us())
-            run(transaction, call)
+        if savepoints:
+            for call in group:
+                self._run_in_savepoint(transaction, call)
+        else:
+            for calls in _together(group):
+                self._run_plain(transaction, calls)
         transaction.flush()
         self._connection.execute("COMMIT")
         self.commits += 1
 
-    def _run_plain(self, transaction: Transaction, call: _Call) -> None:
-        """Run one call; if it fails, it must not have written."""
+    def _run_plain(self, transaction: Transaction, calls: Sequence[_Call]) -> None:
+        """Run calls as one; if it fails, it must be one call that has not written."""
+        transaction.begin_call(self._clock.now_us())
         before = self._connection.total_changes()
         try:
-            call.value = call.work(transaction)
+            _run(transaction, calls)
         except Exception as error:
             if self._is_everyones(error):
                 raise
-            if self._connection.total_changes() != before:
+            if len(calls) > 1 or self._connection.total_changes() != before:
                 raise _NeedsSavepointsError from error
-            call.error = self._translated(error)
+            calls[0].error = self._translated(error)
         else:
             transaction.end_call()
 
     def _run_in_savepoint(self, transaction: Transaction, call: _Call) -> None:
         """Run one call; if it fails, undo what it has written."""
+        transaction.begin_call(self._clock.now_us())
         self._connection.execute("SAVEPOINT call")
         call.error = None
         try:
-            call.value = call.work(transaction)
+            _run(transaction, [call])
         except Exception as error:
             if self._is_everyones(error):
                 raise

@@ -11,6 +11,7 @@ from jobs.store.cursor import EventCursor
 from jobs.store.protocol import (
     Event,
 )
+from jobs.store.rows import event
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.transaction import Snapshot
 
@@ -24,7 +25,7 @@ def after(
     snapshot: Snapshot, cursor: EventCursor, limit: int
 ) -> tuple[Sequence[Event], EventCursor]:
     """See `EventStore.events_after`."""
-    found = [rows.event(row) for row in snapshot.rows(_AFTER, (cursor.seq, limit))]
+    found = [event(row) for row in snapshot.rows(_AFTER, (cursor.seq, limit))]
     return found, EventCursor(seq=found[-1].seq) if found else cursor
 
 

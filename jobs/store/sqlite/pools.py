@@ -5,6 +5,7 @@ All others of the pool wait behind it, so a claim never meets a job whose pool i
 a thousand jobs on one busy pool cost the others nothing.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from jobs.states import JobEvent, JobState, WaitReason, next_state
@@ -47,15 +48,14 @@ RETURNING id
 """
 
 
-def free(transaction: Transaction, pool: int, job: int) -> None:
-    """Free the pool if *job* holds it, and let its next job become READY."""
-    freed = transaction.row(_FREE, (pool, job))
-    if freed is None or freed[0] is None:
-        return
-    transaction.change(_MAKE_READY, (freed[0],))
-    transaction.moved(BEHIND, READY)
+def free(transaction: Transaction, pools: Sequence[tuple[int, int]]) -> None:
+    """Free each (pool, job) if the job holds the pool, and let its next job become READY."""
+    heads = [head for (head,) in transaction.each(_FREE, pools) if head is not None]
+    transaction.each(_MAKE_READY, ((head,) for head in heads))
     state = next_state(JobState.WAITING, JobEvent.DUE)
-    transaction.happened(freed[0], JobEvent.DUE, state)
+    for head in heads:
+        transaction.moved(BEHIND, READY)
+        transaction.happened(head, JobEvent.DUE, state)
 
 
 def move_due_on(transaction: Transaction) -> None:

@@ -118,7 +118,7 @@ def remove(transaction: Transaction, going: Going, retention: Retention) -> tupl
             continue
         jobs += 1
         transaction.left((row[0], 0))
-        transaction.memory.requests.pop(job, None)
+        transaction.memory.held.pop(job, None)
         if key is None:
             continue
         if key_goes(finished_us, cutoff):

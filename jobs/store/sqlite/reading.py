@@ -6,6 +6,7 @@ from typing import Final
 from jobs.model import Job, JobId, Target, WorkerId
 from jobs.states import JobState, WaitReason
 from jobs.store.protocol import Event, JobFilter, Result, WorkerRow
+from jobs.store.rows import COLUMNS, event, worker
 from jobs.store.schema import LAST_OPEN, NOT_BY_ITSELF, REASON_CODES, REASONS, STATES
 from jobs.store.sqlite import pools, rows
 from jobs.store.sqlite.intake import POSITION
@@ -20,7 +21,7 @@ _POOL_JOBS: Final = f"""
  ORDER BY p.head_job IS NOT j.id, j.run_at_us IS NOT NULL, j.run_at_us, {pools.RANK}, j.id
 """
 _RESULTS: Final = f"""
-SELECT {rows.COLUMNS}, x.seq, w.name
+SELECT {COLUMNS}, x.seq, w.name
   FROM results x
   JOIN workers w ON w.id = x.worker
   JOIN jobs j ON j.id = x.job
@@ -83,7 +84,7 @@ def page(
 def history(snapshot: Snapshot, wanted: JobId) -> Sequence[Event]:
     """See `OperatorStore.history`."""
     found = snapshot.rows(f"{rows.EVENTS} WHERE job = ? ORDER BY seq", (wanted,))
-    return [rows.event(row) for row in found]
+    return [event(row) for row in found]
 
 
 def pool_jobs(snapshot: Snapshot, target: Target) -> Sequence[Job]:
@@ -115,7 +116,7 @@ def waiting_counts(snapshot: Snapshot) -> Mapping[WaitReason, int]:
 
 def workers(snapshot: Snapshot) -> Sequence[WorkerRow]:
     """See `OperatorStore.workers`."""
-    return [rows.worker(row) for row in snapshot.rows(_WORKERS)]
+    return [worker(row) for row in snapshot.rows(_WORKERS)]
 
 
 def results_after(snapshot: Snapshot, worker: WorkerId, seq: int) -> Sequence[Result]:

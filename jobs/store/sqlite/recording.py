@@ -1,39 +1,32 @@
-"""Apply what a worker says about a job it holds, and nothing once it holds it no more."""
+"""Apply what workers say about jobs they hold, and nothing once they hold them no more.
 
-from collections.abc import Mapping
-from typing import Any, Final
+Calls that arrive together are applied together, a statement for all of them at a time: read
+how their jobs stand, decide about each by itself, write.  Nobody else writes meanwhile, so what
+was read is true until COMMIT, and a call that is late or makes no sense fails alone.
+"""
 
-from jobs.errors import LeaseLostError
-from jobs.model import Job, JobId, JobRequest, Lease, Progress, RolloutId, WorkerId, job_name
-from jobs.states import (
-    FINAL_STATES,
-    HELD_STATES,
-    HistoryNote,
-    JobEvent,
-    JobState,
-    WaitReason,
-    next_state,
-)
-from jobs.store.protocol import Change
-from jobs.store.rollout_rows import was_rejected
-from jobs.store.schema import (
-    POOL_KEEPING,
-    REASON_CODES,
-    STATE_CODES,
-    STATES,
-    json_text,
-    progress_text,
-)
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Final
+
+from jobs.changing import changed
+from jobs.model import Job, JobId, WorkerId
+from jobs.states import HELD_STATES, HistoryNote, JobEvent, JobState, next_state
+from jobs.store.moving import Call, Move, decide, intent, lease_lost, rounds
+from jobs.store.schema import REASON_CODES, STATE_CODES, STATES, json_text
 from jobs.store.sqlite import rows
 from jobs.store.sqlite.pools import free
 from jobs.store.sqlite.tallies import check_may_start, count_end
-from jobs.store.sqlite.transaction import Transaction
+from jobs.store.sqlite.transaction import Cells, Transaction
 
-_HELD_ROW: Final = """
-SELECT state, pool, cancel_asked, created_us, started_us, deadline_us, rollout, wave FROM jobs
- WHERE id = ? AND worker = ? AND fence = ?
+# The jobs in one look, which costs a quarter of a look for each.
+_STAND: Final = """
+SELECT j.id, j.worker, j.fence, j.state, j.cancel_asked, j.pool
+  FROM json_each(?) u CROSS JOIN jobs j ON j.id = u.value
 """
-# Three statements, because SQLite rewrites every index that names a column it sets.
+_JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
+# Four statements, because SQLite rewrites every index that names a column it sets.
+_SEE: Final = "UPDATE jobs SET progress = ? WHERE id = ?"
 _STAY: Final = "UPDATE jobs SET state = ?, progress = ? WHERE id = ?"
 _LEAVE: Final = """
 UPDATE jobs
@@ -44,11 +37,8 @@ _FINISH: Final = """
 UPDATE jobs SET state = ?, progress = ?, finished_us = ?, open = 0, holds = 0, worker = NULL
  WHERE id = ?
 """
-ADD_RESULT: Final = """
-INSERT INTO results(worker, seq, job)
-SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM results WHERE worker = ?1
-RETURNING seq
-"""
+_LAST_RESULT: Final = "SELECT max(seq) FROM results WHERE worker = ?"
+_ADD_RESULT: Final = "INSERT INTO results(worker, seq, job) VALUES (?, ?, ?)"
 # A number comes back when it turned out that nothing had been sent.
 _OPEN_ATTEMPT: Final = """
 INSERT INTO attempts(job, n, fence, worker, intended_us, sent_us, not_before_us, before, inputs)
@@ -63,148 +53,125 @@ _CLOSE_ATTEMPT: Final = """
 UPDATE attempts SET ended_us = ?, outcome = ?, http_status = ?, request_id = ?
  WHERE job = ? AND outcome IS NULL
 """
-_NOTE: Final = """
-UPDATE jobs SET progress = ? WHERE id = ? AND worker = ? AND fence = ? RETURNING state, rollout
-"""
-_JOB: Final = f"{rows.JOBS} WHERE j.id = ?"
 _IN_HAND_OF: Final = "SELECT id, state, pool FROM jobs WHERE worker = ? ORDER BY id"
 _LET_GO: Final = "UPDATE jobs SET state = ?, worker = NULL, holds = ? WHERE id = ?"
 
-LEAVING: Final = frozenset({JobEvent.HANDED_BACK, JobEvent.LEASE_LOST})
-"""Events after which the worker has the job no longer, though its state may be the same."""
+Outcome = tuple[Job, int | None] | Exception
+"""The job as it is then, and the number of its result if it ended; or why nothing was written."""
 
 
-def _request_of(transaction: Transaction, job: int) -> JobRequest:
-    known = transaction.memory.requests
-    if job not in known:
-        row = transaction.row(_JOB, (job,))
-        assert row is not None
-        known[job] = rows.request(row)
-    return known[job]
+def record(transaction: Transaction, calls: Sequence[Call]) -> list[Outcome]:
+    """Apply each call; see `WorkStore.record` and `WorkStore.note`."""
+    outcomes: list[Outcome] = [LookupError()] * len(calls)
+    for places in rounds(calls):
+        told = _record_round(transaction, [calls[place] for place in places])
+        for place, outcome in zip(places, told, strict=True):
+            outcomes[place] = outcome
+    return outcomes
 
 
-def _lease_lost(lease: Lease) -> LeaseLostError:
-    return LeaseLostError(
-        f"worker {lease.worker} holds {job_name(lease.job)} no longer",
-        job=lease.job,
-        worker=lease.worker,
-    )
+def _record_round(transaction: Transaction, calls: Sequence[Call]) -> list[Outcome]:
+    ids = json_text([call.lease.job for call in calls])
+    stand = {row[0]: row for row in transaction.rows(_STAND, (ids,))}
+    # Nobody else writes meanwhile, so one look for each rollout is enough.
+    may_send = cache(partial(check_may_start, transaction))
+    failed: dict[int, Exception] = {}
+    moves: dict[int, Move] = {}
+    for call in calls:
+        lease = call.lease
+        row = stand.get(lease.job)
+        if row is None or row[1] != lease.worker or row[2] != lease.fence:
+            failed[lease.job] = lease_lost(lease)
+            continue
+        job = _as_it_stands(transaction, row)
+        try:
+            moves[lease.job] = decide(transaction.now_us, call, job, may_send)
+        except Exception as error:  # noqa: BLE001 - a call that makes no sense fails alone
+            failed[lease.job] = error
+    numbers = _write(transaction, list(moves.values()))
+    pools = [(stand[job][5], job) for job, move in moves.items() if move.frees]
+    free(transaction, pools)
+    return [
+        failed.get(job) or (moves[job].job, numbers.get(job))
+        for job in (call.lease.job for call in calls)
+    ]
 
 
-def record(transaction: Transaction, change: Change) -> tuple[Job, int | None]:
-    """See `WorkStore.record`; also return the number of the result, when the job ended."""
-    lease, event, progress = change.lease, change.event, change.progress
-    row = transaction.row(_HELD_ROW, (lease.job, lease.worker, lease.fence))
-    if row is None:
-        raise _lease_lost(lease)
-    old = STATES[row[0]]
-    new = next_state(old, event)
-    if event is JobEvent.INTENDED:
-        check_may_start(transaction, row[6])
-    reason, run_at_us = _wait(change) if new is JobState.WAITING else (None, None)
-    stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and event not in LEAVING
-    request = _request_of(transaction, lease.job)
-    final = new in FINAL_STATES
-    seq = _write_move(transaction, change, new, reason, run_at_us)
-    _write_attempt(transaction, change, old)
-    code, reason_code = STATE_CODES[new], REASON_CODES[reason]
-    transaction.moved((row[0], 0), (code, reason_code))
-    transaction.happened(lease.job, event, new, _told(change, reason))
-    if not stays:
-        transaction.memory.requests.pop(lease.job, None)
-    if final and row[6] is not None:
-        count_end(transaction, row[6], row[7], new, rejected=was_rejected(event, progress))
-    if final or (new is JobState.WAITING and reason not in POOL_KEEPING):
-        free(transaction, row[1], lease.job)
-    job = Job(
-        id=lease.job,
-        request=request,
-        state=new,
-        created_us=row[3],
-        reason=reason,
-        run_at_us=run_at_us,
-        started_us=row[4],
-        deadline_us=row[5],
-        finished_us=transaction.now_us if final else None,
-        fence=lease.fence,
-        worker=lease.worker if stays else None,
-        cancel_asked=bool(row[2]),
-        progress=progress,
-        rollout=None if row[6] is None else RolloutId(row[6]),
-        wave=row[7],
-    )
-    return job, seq
+def _as_it_stands(transaction: Transaction, row: Cells) -> Job:
+    """Return the job of a row of _STAND, from memory where it is known."""
+    job = transaction.memory.held.get(row[0])
+    if job is None or job.fence != row[2]:
+        whole = transaction.row(_JOB, (row[0],))
+        assert whole is not None
+        return rows.job(whole)
+    state, asked = STATES[row[3]], bool(row[4])
+    if job.state is not state or job.cancel_asked is not asked:
+        job = changed(job, state=state, cancel_asked=asked)
+    return job
 
 
-_OUT_OF_HAND: Final = frozenset({JobState.WAITING, JobState.READY})
+def _write(transaction: Transaction, moves: Sequence[Move]) -> dict[int, int]:
+    """Write moves of different jobs; return the numbers of the results of those that ended."""
+    written: dict[str, list[Cells]] = {}
+    ended: dict[WorkerId, list[int]] = {}
+    held = transaction.memory.held
+    for move in moves:
+        job, lease = move.job, move.call.lease
+        sql, cells = _cells(move)
+        written.setdefault(sql, []).append(cells)
+        if move.opens:
+            attempt = _opened(transaction.now_us, move)
+            written.setdefault(_OPEN_ATTEMPT, []).append(attempt)
+        elif move.closes:
+            answer = (job.progress.http_status, job.progress.cloud_request_id)
+            closed = (transaction.now_us, move.event, *answer, job.id)
+            written.setdefault(_CLOSE_ATTEMPT, []).append(closed)
+        if move.event is not HistoryNote.SEEN:
+            transaction.moved((STATE_CODES[move.old], 0), move.place)
+        transaction.happened(job.id, move.event, job.state, move.told)
+        if move.stays:
+            held[job.id] = job
+            continue
+        held.pop(job.id, None)
+        if move.ends:
+            ended.setdefault(lease.worker, []).append(job.id)
+            if job.rollout is not None and job.wave is not None:
+                count_end(transaction, job.rollout, job.wave, job.state, rejected=move.rejected)
+    for sql, bindings in written.items():
+        transaction.each(sql, bindings)
+    numbers: dict[int, int] = {}
+    for worker, jobs in ended.items():
+        numbers |= add_results(transaction, worker, jobs)
+    return numbers
 
 
-def _wait(change: Change) -> tuple[WaitReason, int | None]:
-    """Return why and until when the job waits.
-
-    Raises:
-        ValueError: If nobody could ever tell why it waits, or nothing would wake it.
-    """
-    if change.reason is None:
-        raise ValueError("a move to waiting needs a reason")
-    if change.reason in POOL_KEEPING and change.run_at_us is None:
-        raise ValueError(f"a wait for {change.reason} keeps the pool and so needs an end")
-    return change.reason, change.run_at_us
-
-
-def _write_move(
-    transaction: Transaction,
-    change: Change,
-    new: JobState,
-    reason: WaitReason | None,
-    run_at_us: int | None,
-) -> int | None:
-    job, code, progress = change.lease.job, STATE_CODES[new], progress_text(change.progress)
-    if new in FINAL_STATES:
-        transaction.change(_FINISH, (code, progress, transaction.now_us, job))
-        added = transaction.row(ADD_RESULT, (change.lease.worker, job))
-        return None if added is None else int(added[0])
-    if new in _OUT_OF_HAND or change.event in LEAVING:
-        place = (code, progress, REASON_CODES[reason], run_at_us, new in HELD_STATES)
-        transaction.change(_LEAVE, (*place, job))
-    else:
-        transaction.change(_STAY, (code, progress, job))
-    return None
+def _cells(move: Move) -> tuple[str, Cells]:
+    """Return the statement that writes the job of a move, and its values."""
+    job, code = move.job, STATE_CODES[move.job.state]
+    if move.event is HistoryNote.SEEN:
+        return _SEE, (move.progress, job.id)
+    if move.stays:
+        return _STAY, (code, move.progress, job.id)
+    if move.ends:
+        return _FINISH, (code, move.progress, job.finished_us, job.id)
+    where = (REASON_CODES[job.reason], job.run_at_us, job.state in HELD_STATES)
+    return _LEAVE, (code, move.progress, *where, job.id)
 
 
-def _write_attempt(transaction: Transaction, change: Change, old: JobState) -> None:
-    lease, progress = change.lease, change.progress
-    if change.event is JobEvent.INTENDED:
-        before = None if progress.before is None else json_text(progress.before)
-        inputs = None if progress.inputs is None else json_text(progress.inputs)
-        who = (lease.job, progress.sends, lease.fence, lease.worker, transaction.now_us)
-        sent = (progress.sent_us, progress.not_before_us, before, inputs)
-        transaction.change(_OPEN_ATTEMPT, (*who, *sent))
-    elif old is JobState.SENDING:
-        answer = (progress.http_status, progress.cloud_request_id)
-        ended = (transaction.now_us, change.event, *answer, lease.job)
-        transaction.change(_CLOSE_ATTEMPT, ended)
+def _opened(now_us: int, move: Move) -> Cells:
+    """Return the attempt that an intent to send opens."""
+    job, lease = move.job, move.call.lease
+    who = (job.id, job.progress.sends, lease.fence, lease.worker, now_us)
+    return (*who, *intent(job.progress))
 
 
-def _told(change: Change, reason: WaitReason | None) -> str | None:
-    """Return what the history says beside the event; a wait always says why and until when."""
-    if reason is None:
-        return json_text(change.data) if change.data else None
-    return json_text({"reason": reason, "run_at_us": change.run_at_us, **change.data})
-
-
-def note(
-    transaction: Transaction, lease: Lease, progress: Progress, data: Mapping[str, Any]
-) -> None:
-    """See `WorkStore.note`."""
-    bindings = (progress_text(progress), lease.job, lease.worker, lease.fence)
-    row = transaction.row(_NOTE, bindings)
-    if row is None:
-        raise _lease_lost(lease)
-    state = STATES[row[0]]
-    if state is JobState.SENDING:  # an intent that is renewed is an intent
-        check_may_start(transaction, row[1])
-    transaction.happened(lease.job, HistoryNote.SEEN, state, json_text(data) if data else None)
+def add_results(transaction: Transaction, worker: WorkerId, jobs: Sequence[int]) -> dict[int, int]:
+    """Append jobs to the row of the worker's results; return the number of each."""
+    last = transaction.row(_LAST_RESULT, (worker,))
+    first = 1 + (last[0] if last is not None and last[0] is not None else 0)
+    numbers = {job: number for number, job in enumerate(jobs, first)}
+    transaction.each(_ADD_RESULT, ((worker, number, job) for job, number in numbers.items()))
+    return numbers
 
 
 def let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
@@ -220,6 +187,6 @@ def let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
             transaction.change(_CLOSE_ATTEMPT, ended)
         transaction.moved((code, 0), (STATE_CODES[new], 0))
         transaction.happened(job, JobEvent.LEASE_LOST, new, data)
-        transaction.memory.requests.pop(job, None)
+        transaction.memory.held.pop(job, None)
         freed.append(JobId(job))
     return freed

@@ -22,6 +22,7 @@ from jobs.store.rollouts import (
     StoredPlan,
     Word,
 )
+from jobs.store.rows import COLUMNS, STATE, WAVE
 from jobs.store.schema import STATE_CODES, STATES, json_text
 from jobs.store.sqlite import intake, rows
 from jobs.store.sqlite.rollout_reading import rollout_of
@@ -80,7 +81,7 @@ RETURNING pool
 """
 _WHOSE_POOL: Final = "SELECT rollout FROM rollout_pools WHERE pool = ? AND plugin = ?"
 _FAILED: Final = f"""
-SELECT {rows.COLUMNS}, j.rank FROM jobs j {rows.JOINS}
+SELECT {COLUMNS}, j.rank FROM jobs j {rows.JOINS}
  WHERE j.id = ? AND j.rollout = ? AND j.successor IS NULL
 """  # noqa: S608 - made of constants only
 _SUCCEEDED_BY: Final = "UPDATE jobs SET successor = ? WHERE id = ?"
@@ -204,7 +205,7 @@ def retry_jobs(
     failed = _failed(transaction, rollout, jobs)
     if not failed:
         return 0
-    added = Counter(cells[rows.WAVE] for cells in failed)
+    added = Counter(cells[WAVE] for cells in failed)
     steered = retried(row, added, word, transaction.now_us)
     live = transaction.row(_LIVE_OF_NAME, (row.name,))
     if live is None or live[0] != rollout:
@@ -213,20 +214,20 @@ def retry_jobs(
     # The old ones leave their places first: a place has one job.
     transaction.each(_SUCCEEDED_BY, ((-1, cells[0]) for cells in failed))
     planned = [
-        PlannedJob(wave=cells[rows.WAVE], rank=cells[-1], request=rows.request(cells))
+        PlannedJob(wave=cells[WAVE], rank=cells[-1], request=rows.request(cells))
         for cells in failed
     ]
     lined = line_up(transaction, rollout, planned)
     successors = ((job, cells[0]) for (job, _), cells in zip(lined, failed, strict=True))
     transaction.each(_SUCCEEDED_BY, successors)
     for cells in failed:
-        _take_back(transaction, rollout, cells[rows.WAVE], STATES[cells[rows.STATE]])
+        _take_back(transaction, rollout, cells[WAVE], STATES[cells[STATE]])
     return len(failed)
 
 
 def _failed(transaction: Transaction, rollout: RolloutId, jobs: Iterable[JobId]) -> list[Cells]:
     found = [transaction.row(_FAILED, (job, rollout)) for job in dict.fromkeys(jobs)]
-    return [row for row in found if row is not None and row[rows.STATE] in _BAD_CODES]
+    return [row for row in found if row is not None and row[STATE] in _BAD_CODES]
 
 
 def _take_back(transaction: Transaction, rollout: int, wave: int, state: JobState) -> None:

@@ -20,6 +20,7 @@ from jobs.states import JobState, WaitReason
 from jobs.store.cursor import EventCursor
 from jobs.store.facts import Figure, Finding, StoreFacts
 from jobs.store.keeping import Forgotten, Pruned, Tidied
+from jobs.store.moving import Note
 from jobs.store.protocol import (
     Change,
     Enqueued,
@@ -81,13 +82,17 @@ class SqliteStore:
         return 0 if self._writer is None else self._writer.commits
 
     def _write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        return self._writing.run(work)
+
+    @property
+    def _writing(self) -> Writer:
         if self._writer is None:
             raise StoreReadOnlyError(
                 f"the store {self.path} was opened for reading only",
                 do="run the command without --read-only",
                 path=str(self.path),
             )
-        return self._writer.run(work)
+        return self._writer
 
     # Intake.
 
@@ -145,14 +150,15 @@ class SqliteStore:
 
     async def record(self, change: Change) -> Job:
         """See `WorkStore.record`."""
-        job, seq = await self._write(partial(recording.record, change=change))
+        job, seq = await self._writing.run_with_others(recording.record, change)
         if seq is not None:
             self._recent.ended(change.lease.worker, seq, job)
         return job
 
     async def note(self, lease: Lease, progress: Progress, data: Mapping[str, Any]) -> None:
         """See `WorkStore.note`."""
-        await self._write(partial(recording.note, lease=lease, progress=progress, data=data))
+        said = Note(lease=lease, progress=progress, data=data)
+        await self._writing.run_with_others(recording.record, said)
 
     async def results_after(self, worker: WorkerId, seq: int) -> Sequence[Result]:
         """See `WorkStore.results_after`."""

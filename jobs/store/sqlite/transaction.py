@@ -12,7 +12,7 @@ from typing import Any, Final, final
 import apsw
 
 from jobs.fairness import Turns
-from jobs.model import JobRequest
+from jobs.model import Job
 from jobs.states import JobState
 from jobs.store.schema import FIRST_LANE, STATE_CODES, Lane
 
@@ -53,24 +53,26 @@ class Snapshot:
 
 @final
 class Memory:
-    """What one store object remembers of rows that never change; emptied when in doubt."""
+    """What one store object remembers, to save questions; emptied when in doubt."""
 
     def __init__(self) -> None:
         self.projects: dict[str, int] = {}
-        self.requests: dict[int, JobRequest] = {}
-        """Requests of jobs in hand, so that a move need not read them again."""
+        self.held: dict[int, Job] = {}
+        """Jobs in hand: under one fence nothing but the state and a wish to cancel can change
+        without this process, and those are read with each move."""
         self.last_lane: Lane = FIRST_LANE
         """The lane that was served last; claims go on after it."""
         self.turns: Turns[Lane] = Turns()
         """What each lane was served by this process; others keep their own account."""
 
     def doubt(self) -> None:
-        """Forget ids that a rolled-back call may have brought in, and bound the rest."""
+        """Forget what a rolled-back call may have brought in."""
         self.projects.clear()
+        self.held.clear()
 
     def bound(self) -> None:
         """Start a memory anew that has grown too large."""
-        for memory in (self.projects, self.requests):
+        for memory in (self.projects, self.held):
             if len(memory) > MOST_REMEMBERED:
                 memory.clear()
 
