@@ -210,10 +210,11 @@ async def test_what_a_process_remembers_is_never_trusted(
     held = store._transactions._memory.held[lease.job]
     ahead = replace(lease, fence=lease.fence + 1)
 
-    held.state = JobState.SENDING
+    job = held.job
+    held.job = replace(job, state=JobState.SENDING)
     with pytest.raises(IllegalTransitionError):
         await move(store, lease, JobEvent.ACCEPTED)
-    store._transactions._memory.held[lease.job] = replace(held, fence=ahead.fence)
+    held.job = replace(job, fence=ahead.fence)
     with pytest.raises(LeaseLostError):
         await move(store, ahead, JobEvent.INTENDED)
 

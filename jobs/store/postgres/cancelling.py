@@ -9,8 +9,8 @@ from jobs.model import Job, JobId, WorkerId, job_name
 from jobs.states import HistoryNote, JobEvent, JobState, next_state
 from jobs.store.postgres.pools import free, lock_pools_of
 from jobs.store.postgres.reading import job as job_of
-from jobs.store.postgres.recording import ADD_RESULTS
-from jobs.store.postgres.transaction import Transaction, columns
+from jobs.store.postgres.recording import add_results
+from jobs.store.postgres.transaction import Transaction
 from jobs.store.rollout_rows import TALLY, ended_as
 from jobs.store.schema import STATE_CODES, STATES, json_text
 
@@ -92,7 +92,7 @@ async def end_idle(
     await transaction.wire.rows(_CANCEL, ids, STATE_CODES[new], transaction.now_us)
     if worker is not None:
         ended = [(idle.job, idle.project) for idle in jobs]
-        await transaction.wire.rows(ADD_RESULTS, worker, *columns(ended, 2))
+        await add_results(transaction, worker, ended)
     for idle in jobs:
         state = next_state(STATES[idle.code], JobEvent.CANCELLED)
         transaction.moved((idle.code, idle.reason), (STATE_CODES[state], 0))

@@ -16,10 +16,12 @@ from jobs.errors import WorkerFencedError
 from jobs.fairness import DEFAULT_WEIGHT, Weights
 from jobs.model import Job, JobId, Lease, WorkerId
 from jobs.states import JobEvent, JobState, WaitReason, next_state
+from jobs.store.moving import claimed
 from jobs.store.postgres import line, lines, rows
 from jobs.store.postgres.pools import RANK, READY, free, move_due_on
-from jobs.store.postgres.transaction import Transaction, columns
+from jobs.store.postgres.transaction import Held, Transaction, columns, numbers
 from jobs.store.postgres.wire import Row
+from jobs.store.rows import POOL, PROJECT, STATE
 from jobs.store.schema import (
     FIRST_LANE,
     NO_PROFILE,
@@ -79,13 +81,14 @@ _PROJECTS: Final = "SELECT name, id FROM plugwave.projects WHERE name = ANY($1::
 _JOBS: Final = f"{rows.JOBS} WHERE j.id = ANY($1::bigint[]) AND j.place IN (1, 5)"
 _SET_FENCES: Final = """
 UPDATE plugwave.pools p SET fence = u.fence
-  FROM unnest($1::bigint[], $2::bigint[]) AS u(pool, fence) WHERE p.id = u.pool
+  FROM unnest($1::text::bigint[], $2::text::bigint[]) AS u(pool, fence) WHERE p.id = u.pool
 """
 _TAKE: Final = """
 UPDATE plugwave.jobs j
    SET state = u.state, place = 4, worker = $1, fence = u.fence, started_us = u.started_us,
        deadline_us = u.deadline_us
-  FROM unnest($2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[])
+  FROM unnest($2::text::bigint[], $3::text::smallint[], $4::text::bigint[], $5::text::bigint[],
+              $6::text::bigint[])
        AS u(id, state, fence, started_us, deadline_us)
  WHERE j.id = u.id
 """
@@ -214,37 +217,29 @@ async def _take(
     fences: list[Row] = []
     event_data = json_text({"worker": worker})
     for row in chosen:
-        cells = list(row)
-        old = STATES[row[rows.STATE]]
-        new = next_state(old, JobEvent.CLAIMED)
-        fence = row[rows.POOL_FENCE] + 1
-        cells[rows.STATE], cells[rows.WORKER], cells[rows.FENCE] = STATE_CODES[new], worker, fence
-        if row[rows.STARTED] is None:
-            now_us = transaction.now_us
-            cells[rows.STARTED] = now_us
-            cells[rows.DEADLINE] = rows.deadline_us(now_us, row[rows.DEADLINE_S], deadline_s)
         try:
-            job = rows.job(cells)
+            job = claimed(rows.job(row), row, worker, transaction.now_us, deadline_s)
         except (ValueError, TypeError, KeyError):
-            await _park(transaction, row, old)
+            await _park(transaction, row)
             continue
-        taken.append((job, Lease(job=job.id, worker=worker, fence=fence)))
-        told = (STATE_CODES[new], fence, cells[rows.STARTED], cells[rows.DEADLINE])
-        changes.append((job.id, *told))
-        fences.append((row[rows.POOL], fence))
-        transaction.memory.held[job.id] = rows.held(cells, job.request)
-        transaction.moved((row[rows.STATE], 0), (STATE_CODES[new], 0))
-        transaction.happened(job.id, row[rows.PROJECT], JobEvent.CLAIMED, new, event_data)
-    await transaction.wire.rows(_SET_FENCES, *columns(fences, 2))
-    await transaction.wire.rows(_TAKE, worker, *columns(changes, 5))
+        taken.append((job, Lease(job=job.id, worker=worker, fence=job.fence)))
+        code, project = STATE_CODES[job.state], row[PROJECT]
+        changes.append((job.id, code, job.fence, job.started_us, job.deadline_us))
+        fences.append((row[POOL], job.fence))
+        transaction.memory.held[job.id] = Held(job, row[POOL], project)
+        transaction.moved((row[STATE], 0), (code, 0))
+        transaction.happened(job.id, project, JobEvent.CLAIMED, job.state, event_data)
+    await transaction.wire.rows(_SET_FENCES, *map(numbers, columns(fences, 2)))
+    await transaction.wire.rows(_TAKE, worker, *map(numbers, columns(changes, 5)))
     return taken
 
 
-async def _park(transaction: Transaction, row: Row, state: JobState) -> None:
+async def _park(transaction: Transaction, row: Row) -> None:
     """Set a READY job aside whose row cannot be read, so that it does not block the others.
 
     One that may have been sent stays where it is: its pool must not be touched.
     """
+    state = STATES[row[STATE]]
     if state is not JobState.READY:
         return
     job = JobId(row[0])
@@ -253,8 +248,8 @@ async def _park(transaction: Transaction, row: Row, state: JobState) -> None:
     new = next_state(state, JobEvent.HELD)
     transaction.moved(READY, (STATE_CODES[new], reason))
     data = json_text({"reason": WaitReason.PAUSED, "detail": "the stored row cannot be read"})
-    transaction.happened(job, row[rows.PROJECT], JobEvent.HELD, new, data)
-    await free(transaction, [(row[rows.POOL], job)])
+    transaction.happened(job, row[PROJECT], JobEvent.HELD, new, data)
+    await free(transaction, [(row[POOL], job)])
 
 
 assert lines.line_of(JobState.CHECKING, held=True) == 4  # what _TAKE writes

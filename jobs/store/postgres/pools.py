@@ -14,7 +14,7 @@ from typing import Final
 
 from jobs.states import JobEvent, JobState, WaitReason, next_state
 from jobs.store.postgres import lines
-from jobs.store.postgres.transaction import Transaction, columns
+from jobs.store.postgres.transaction import Transaction, columns, numbers
 from jobs.store.schema import REASON_CODES, STATE_CODES, json_text
 
 READY: Final = (STATE_CODES[JobState.READY], 0)
@@ -39,7 +39,7 @@ WITH freed AS (
   UPDATE plugwave.pools p
      SET head_job = (SELECT j.id FROM plugwave.jobs j WHERE j.pool = p.id AND j.place = 3
                       ORDER BY {RANK}, j.id LIMIT 1)
-    FROM unnest($1::bigint[], $2::bigint[]) AS u(pool, job)
+    FROM unnest($1::text::bigint[], $2::text::bigint[]) AS u(pool, job)
    WHERE p.id = u.pool AND p.head_job = u.job
   RETURNING p.head_job
 )
@@ -88,7 +88,7 @@ async def free(transaction: Transaction, pools: Sequence[tuple[int, int]]) -> No
     if not pools:
         return
     state = next_state(JobState.WAITING, JobEvent.DUE)
-    for job, project in await transaction.wire.rows(_FREE, *columns(pools, 2)):
+    for job, project in await transaction.wire.rows(_FREE, *map(numbers, columns(pools, 2))):
         transaction.moved(BEHIND, READY)
         transaction.happened(job, project, JobEvent.DUE, state)
 

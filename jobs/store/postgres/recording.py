@@ -6,47 +6,22 @@ Where it does not, the row is locked, read, and the call decided anew; so one ca
 late or makes no sense fails alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from jobs.errors import LeaseLostError
-from jobs.model import Job, Lease, Progress, job_name
-from jobs.states import (
-    FINAL_STATES,
-    TRANSITIONS,
-    HistoryNote,
-    JobEvent,
-    JobState,
-    WaitReason,
-    next_state,
-)
+from jobs.changing import changed
+from jobs.model import Job, WorkerId
+from jobs.states import FINAL_STATES, TRANSITIONS, HistoryNote, JobEvent, JobState
+from jobs.store.moving import Call, Move, Note, decide, intent, lease_lost, rounds
 from jobs.store.postgres import lines, rows
 from jobs.store.postgres.pools import free, lock_pools_of
 from jobs.store.postgres.sending import States, lock_states
-from jobs.store.postgres.transaction import Held, Transaction, columns
+from jobs.store.postgres.transaction import TEXTS, Held, Transaction, columns, numbers, texts
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Change
-from jobs.store.rollout_rows import ended_as, was_rejected
-from jobs.store.schema import (
-    POOL_KEEPING,
-    REASON_CODES,
-    STATE_CODES,
-    json_text,
-    progress_text,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """Where a job stands, without a move."""
-
-    lease: Lease
-    progress: Progress
-    data: Mapping[str, Any]
-
-
-Call = Change | Note
+from jobs.store.rollout_rows import ended_as
+from jobs.store.rows import POOL, PROJECT
+from jobs.store.schema import REASON_CODES, STATE_CODES
 
 _HELD: Final = f"""
 {rows.JOBS}
@@ -55,48 +30,45 @@ _HELD: Final = f"""
  ORDER BY j.id FOR NO KEY UPDATE OF j
 """
 # Only under the lease, and only from the state that was believed in.
-MOVE: Final = """
+MOVE: Final = f"""
 UPDATE plugwave.jobs j
    SET state = u.state, place = u.place, reason = u.reason, run_at_us = u.run_at_us,
        worker = u.worker, finished_us = u.finished_us, progress = u.progress
-  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::smallint[],
-              $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bigint[],
-              $11::text[])
+  FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[], $4::text::smallint[],
+              $5::text::smallint[], $6::text::smallint[], $7::text::smallint[],
+              $8::text::bigint[], $9::text::bigint[], $10::text::bigint[], {TEXTS.format(11)})
        AS u(id, holder, fence, old, state, place, reason, run_at_us, worker, finished_us, progress)
  WHERE j.id = u.id AND j.worker = u.holder AND j.fence = u.fence AND j.state = u.old
 RETURNING j.id, j.cancel_asked
-"""
-ADD_RESULTS: Final = """
+"""  # noqa: S608 - made of constants only
+_ADD_RESULTS: Final = """
 INSERT INTO plugwave.results(worker, seq, job, project)
 SELECT $1, u.n + coalesce((SELECT max(seq) FROM plugwave.results WHERE worker = $1), 0),
        u.job, u.project
-  FROM unnest($2::bigint[], $3::integer[]) WITH ORDINALITY AS u(job, project, n)
+  FROM unnest($2::text::bigint[], $3::text::integer[]) WITH ORDINALITY AS u(job, project, n)
 RETURNING job, seq
 """
 # A number comes back when it turned out that nothing had been sent.
-_OPEN_ATTEMPTS: Final = """
+_OPEN_ATTEMPTS: Final = f"""
 INSERT INTO plugwave.attempts AS a (job, n, project, fence, worker, intended_us, sent_us,
                                     not_before_us, before, inputs)
-SELECT u.* FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
-                       $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[]) u
+SELECT u.* FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::integer[],
+                       $4::text::bigint[], $5::text::bigint[], $6::text::bigint[],
+                       $7::text::bigint[], $8::text::bigint[],
+                       {TEXTS.format(9)}, {TEXTS.format(10)}) u
 ON CONFLICT (job, n, project) DO UPDATE
    SET fence = excluded.fence, worker = excluded.worker, intended_us = excluded.intended_us,
        sent_us = excluded.sent_us, not_before_us = excluded.not_before_us,
        before = excluded.before, inputs = excluded.inputs,
        ended_us = NULL, outcome = NULL, http_status = NULL, request_id = NULL
-"""
-CLOSE_ATTEMPTS: Final = """
+"""  # noqa: S608 - made of constants only
+_CLOSE_ATTEMPTS: Final = """
 UPDATE plugwave.attempts a
    SET ended_us = $1, outcome = u.outcome, http_status = u.http_status, request_id = u.request_id
-  FROM unnest($2::bigint[], $3::text[], $4::integer[], $5::text[])
+  FROM unnest($2::text::bigint[], $3::text[], $4::text::integer[], $5::text[])
        AS u(job, outcome, http_status, request_id)
  WHERE a.job = u.job AND a.outcome IS NULL
 """
-LEAVING: Final = frozenset({JobEvent.HANDED_BACK, JobEvent.LEASE_LOST})
-"""Events after which the worker has the job no longer, though its state may be the same."""
-
-_OUT_OF_HAND: Final = frozenset({JobState.WAITING, JobState.READY})
-
 MAY_FREE: Final = frozenset(
     event
     for moves in TRANSITIONS.values()
@@ -104,47 +76,6 @@ MAY_FREE: Final = frozenset(
     if new in FINAL_STATES or new is JobState.WAITING
 )
 """Events that may free the pool, so that it is locked before the job."""
-
-
-@dataclass(slots=True)
-class _Move:
-    """What one call would write, and what it would return."""
-
-    call: Call
-    held: Held
-    new: JobState
-    row: Row
-    told: str | None
-    reason: WaitReason | None = None
-    run_at_us: int | None = None
-    finished_us: int | None = None
-    stays: bool = True
-    opened: Row | None = None
-    closed: Row | None = None
-
-
-def lease_lost(lease: Lease) -> LeaseLostError:
-    """Return the error for a lease that does not hold."""
-    return LeaseLostError(
-        f"worker {lease.worker} holds {job_name(lease.job)} no longer",
-        job=lease.job,
-        worker=lease.worker,
-    )
-
-
-def rounds(calls: Sequence[Call]) -> Iterable[list[int]]:
-    """Split the places of *calls* so that no job is twice in one round; the order holds."""
-    left = list(range(len(calls)))
-    while left:
-        seen: set[int] = set()
-        now: list[int] = []
-        later: list[int] = []
-        for place in left:
-            job = calls[place].lease.job
-            (later if job in seen else now).append(place)
-            seen.add(job)
-        yield now
-        left = later
 
 
 async def record(transaction: Transaction, calls: Sequence[Call]) -> list[Job | Exception]:
@@ -169,7 +100,7 @@ def _intents(calls: Sequence[Call], known: Mapping[int, Held]) -> list[int]:
 
 def _may_be_intent(call: Call, held: Held | None) -> bool:
     if isinstance(call, Note):
-        return held is None or held.state is JobState.SENDING
+        return held is None or held.job.state is JobState.SENDING
     return call.event is JobEvent.INTENDED
 
 
@@ -195,7 +126,7 @@ async def _locked(transaction: Transaction, calls: Sequence[Call]) -> Mapping[in
     """Lock the rows under leases that hold, and return them as they are."""
     leases = [(call.lease.job, call.lease.worker, call.lease.fence) for call in calls]
     found = await transaction.wire.rows(_HELD, *columns(leases, 3))
-    return {row[0]: rows.held(row) for row in found}
+    return {row[0]: Held(rows.job(row), row[POOL], row[PROJECT]) for row in found}
 
 
 async def _try(
@@ -203,165 +134,104 @@ async def _try(
 ) -> dict[int, Job | Exception]:
     """Write what fits the jobs as they are *known*; what the rows do not bear out is left out."""
     outcomes: dict[int, Job | Exception] = {}
-    moves: dict[int, _Move] = {}
+    moves: dict[int, Move] = {}
     for call in calls:
-        held = known.get(call.lease.job)
-        if held is None or (held.worker, held.fence) != (call.lease.worker, call.lease.fence):
+        lease = call.lease
+        held = known.get(lease.job)
+        if held is None or (held.job.worker, held.job.fence) != (lease.worker, lease.fence):
             continue
         try:
-            moves[call.lease.job] = _decide(transaction.now_us, call, held, states)
+            moves[lease.job] = decide(transaction.now_us, call, held.job, states.check)
         except Exception as error:  # noqa: BLE001 - a call that makes no sense fails alone
-            outcomes[call.lease.job] = error
+            outcomes[lease.job] = error
     if not moves:
         return outcomes
-    written = sorted((move.row for move in moves.values()), key=lambda row: int(row[0]))
-    done: list[_Move] = []
-    asked = {row[0]: row[1] for row in await transaction.wire.rows(MOVE, *columns(written, 11))}
-    for job, move in moves.items():
-        if job in asked:
-            done.append(move)
-            outcomes[job] = _told_of(transaction, move, cancel_asked=asked[job])
+    written = columns([_cells(moves[job]) for job in sorted(moves)], 11)
+    told = [*map(numbers, written[:10]), texts(written[10])]
+    done: list[tuple[Move, Held]] = []
+    for job, asked in await transaction.wire.rows(MOVE, *told):
+        move = moves[job]
+        if move.job.cancel_asked is not asked:
+            move.job = changed(move.job, cancel_asked=asked)
+        outcomes[job] = move.job
+        done.append((move, known[job]))
     await _write_beside(transaction, done)
     return outcomes
 
 
-def _decide(now_us: int, call: Call, held: Held, states: States) -> _Move:
-    """Return what *call* writes.
-
-    Raises:
-        Exception: If the state or the rollout does not allow it, or JSON cannot hold it.
-    """
-    old, lease = held.state, call.lease
-    under = (lease.job, lease.worker, lease.fence, STATE_CODES[old])
-    text = progress_text(call.progress)
-    if isinstance(call, Note):
-        if old is JobState.SENDING:
-            states.check(held.rollout)
-        where: Row = (STATE_CODES[old], lines.IN_HAND, 0, None, lease.worker, None)
-        return _Move(call, held, old, (*under, *where, text), _data(call.data))
-    new = next_state(old, call.event)
-    if call.event is JobEvent.INTENDED:
-        states.check(held.rollout)
-    reason, run_at_us = _wait(call) if new is JobState.WAITING else (None, None)
-    stays = new not in FINAL_STATES and new not in _OUT_OF_HAND and call.event not in LEAVING
-    finished_us = now_us if new in FINAL_STATES else None
-    line = lines.line_of(new, reason, run_at_us=run_at_us, held=stays)
-    worker = lease.worker if stays else None
-    where = (STATE_CODES[new], line, REASON_CODES[reason], run_at_us, worker, finished_us)
-    return _Move(
-        call,
-        held,
-        new,
-        (*under, *where, text),
-        _told(call, reason),
-        reason=reason,
-        run_at_us=run_at_us,
-        finished_us=finished_us,
-        stays=stays,
-        opened=_opened(now_us, call, held) if call.event is JobEvent.INTENDED else None,
-        closed=_closed(call) if old is JobState.SENDING else None,
-    )
+def _cells(move: Move) -> Row:
+    """Return what `MOVE` is given: under which lease and from which state, and the new values."""
+    job, lease = move.job, move.call.lease
+    line = lines.line_of(job.state, job.reason, run_at_us=job.run_at_us, held=move.stays)
+    under = (lease.job, lease.worker, lease.fence, STATE_CODES[move.old])
+    where = (STATE_CODES[job.state], line, REASON_CODES[job.reason], job.run_at_us, job.worker)
+    return (*under, *where, job.finished_us, move.progress)
 
 
-def _told_of(transaction: Transaction, move: _Move, *, cancel_asked: bool) -> Job:
-    """Count and tell a move that was written; return the job as it is now."""
-    call, held = move.call, move.held
-    job, memory = call.lease.job, transaction.memory.held
-    if isinstance(call, Note):
-        transaction.happened(job, held.project, HistoryNote.SEEN, held.state, move.told)
-    else:
-        place = (STATE_CODES[move.new], REASON_CODES[move.reason])
-        transaction.moved((STATE_CODES[held.state], 0), place)
-        transaction.happened(job, held.project, call.event, move.new, move.told)
-    if move.stays:
-        held.state = move.new
-        memory[job] = held
-    else:
-        memory.pop(job, None)
-    return Job(
-        id=job,
-        request=held.request,
-        state=move.new,
-        created_us=held.created_us,
-        reason=move.reason,
-        run_at_us=move.run_at_us,
-        started_us=held.started_us,
-        deadline_us=held.deadline_us,
-        finished_us=move.finished_us,
-        fence=call.lease.fence,
-        worker=call.lease.worker if move.stays else None,
-        cancel_asked=cancel_asked,
-        progress=call.progress,
-        rollout=held.rollout,
-        wave=held.wave,
-    )
-
-
-def _wait(change: Change) -> tuple[WaitReason, int | None]:
-    """Return why and until when the job waits.
-
-    Raises:
-        ValueError: If nobody could ever tell why it waits, or nothing would wake it.
-    """
-    if change.reason is None:
-        raise ValueError("a move to waiting needs a reason")
-    if change.reason in POOL_KEEPING and change.run_at_us is None:
-        raise ValueError(f"a wait for {change.reason} keeps the pool and so needs an end")
-    return change.reason, change.run_at_us
-
-
-def _opened(now_us: int, change: Change, held: Held) -> Row:
-    """Return the attempt that an intent to send opens."""
-    lease, progress = change.lease, change.progress
-    before = None if progress.before is None else json_text(progress.before)
-    inputs = None if progress.inputs is None else json_text(progress.inputs)
-    who = (lease.job, progress.sends, held.project, lease.fence, lease.worker, now_us)
-    return (*who, progress.sent_us, progress.not_before_us, before, inputs)
-
-
-def _closed(change: Change) -> Row:
-    """Return how an attempt ended."""
-    progress = change.progress
-    return (change.lease.job, change.event, progress.http_status, progress.cloud_request_id)
-
-
-def _data(data: Mapping[str, Any]) -> str | None:
-    return json_text(data) if data else None
-
-
-def _told(change: Change, reason: WaitReason | None) -> str | None:
-    """Return what the history says beside the event; a wait always says why and until when."""
-    if reason is None:
-        return _data(change.data)
-    return json_text({"reason": reason, "run_at_us": change.run_at_us, **change.data})
-
-
-async def _write_beside(transaction: Transaction, moves: Sequence[_Move]) -> None:
+async def _write_beside(transaction: Transaction, moves: Sequence[tuple[Move, Held]]) -> None:
     """Write what goes with moves that were written: attempts, results, and who follows."""
-    wire = transaction.wire
-    opened = [move.opened for move in moves if move.opened is not None]
-    if opened:
-        await wire.rows(_OPEN_ATTEMPTS, *columns(opened, 10))
-    closed = [move.closed for move in moves if move.closed is not None]
-    if closed:
-        await wire.rows(CLOSE_ATTEMPTS, transaction.now_us, *columns(closed, 4))
-    ended: dict[int, list[Row]] = {}
+    opened: list[Row] = []
+    closed: list[Row] = []
+    ended: dict[WorkerId, list[Row]] = {}
     freed: list[tuple[int, int]] = []
-    for move in moves:
-        job, held = move.call.lease.job, move.held
-        if move.finished_us is not None:
-            ended.setdefault(held.worker, []).append((job, held.project))
-            if held.rollout is not None and held.wave is not None:
-                rejected = isinstance(move.call, Change) and was_rejected(
-                    move.call.event, move.call.progress
-                )
-                counted = ended_as(move.new, rejected=rejected)
-                transaction.tallied(held.rollout, held.wave, counted, ended=True)
-        if move.finished_us is not None or (
-            move.new is JobState.WAITING and move.reason not in POOL_KEEPING
-        ):
-            freed.append((held.pool, job))
-    for worker, jobs in ended.items():
-        added = await wire.rows(ADD_RESULTS, worker, *columns(jobs, 2))
-        transaction.memory.numbers.update({job: seq for job, seq in added})  # noqa: C416 - a dict of rows has no types
+    for move, held in moves:
+        _remember(transaction, move, held)
+        job, project = move.job, held.project
+        if move.opens:
+            opened.append(_opened(transaction.now_us, move, project))
+        elif move.closes:
+            answer = (job.progress.http_status, job.progress.cloud_request_id)
+            closed.append((job.id, move.event, *answer))
+        if move.ends:
+            ended.setdefault(move.call.lease.worker, []).append((job.id, project))
+            if job.rollout is not None and job.wave is not None:
+                counted = ended_as(job.state, rejected=move.rejected)
+                transaction.tallied(job.rollout, job.wave, counted, ended=True)
+        if move.frees:
+            freed.append((held.pool, job.id))
+    if opened:
+        cells = columns(opened, 10)
+        told = [*map(numbers, cells[:8]), *map(texts, cells[8:])]
+        await transaction.wire.rows(_OPEN_ATTEMPTS, *told)
+    await close_attempts(transaction, closed)
+    for worker, rows_of in ended.items():
+        found = await add_results(transaction, worker, rows_of)
+        transaction.memory.numbers.update(found)
     await free(transaction, sorted(freed))
+
+
+def _remember(transaction: Transaction, move: Move, held: Held) -> None:
+    """Count and tell a move that was written."""
+    job, memory = move.job, transaction.memory.held
+    if move.event is not HistoryNote.SEEN:
+        transaction.moved((STATE_CODES[move.old], 0), move.place)
+    transaction.happened(job.id, held.project, move.event, job.state, move.told)
+    if move.stays:
+        held.job = job
+        memory[job.id] = held
+    else:
+        memory.pop(job.id, None)
+
+
+def _opened(now_us: int, move: Move, project: int) -> Row:
+    """Return the attempt that an intent to send opens."""
+    job, lease = move.job, move.call.lease
+    who = (job.id, job.progress.sends, project, lease.fence, lease.worker, now_us)
+    return (*who, *intent(job.progress))
+
+
+async def close_attempts(transaction: Transaction, closed: Sequence[Row]) -> None:
+    """Close the attempts of each (job, outcome, HTTP status, request id)."""
+    if closed:
+        job, outcome, http_status, request_id = columns(closed, 4)
+        told = (numbers(job), outcome, numbers(http_status), request_id)
+        await transaction.wire.rows(_CLOSE_ATTEMPTS, transaction.now_us, *told)
+
+
+async def add_results(
+    transaction: Transaction, worker: WorkerId, jobs: Sequence[Row]
+) -> dict[int, int]:
+    """Append each (job, project) to the worker's results; return the numbers by job."""
+    told = map(numbers, columns(jobs, 2))
+    added = await transaction.wire.rows(_ADD_RESULTS, worker, *told)
+    return {job: seq for job, seq in added}  # noqa: C416 - a dict of rows has no types

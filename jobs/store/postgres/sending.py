@@ -53,7 +53,7 @@ async def lock_states(transaction: Transaction, jobs: Sequence[int]) -> States:
         return FREE
     line = await shared(transaction.wire)
     memory = transaction.memory.held
-    rollouts = {memory[job].rollout for job in jobs if job in memory}
+    rollouts = {memory[job].job.rollout for job in jobs if job in memory}
     unknown = [job for job in jobs if job not in memory]
     if unknown:
         rollouts |= {row[0] for row in await transaction.wire.rows(_ROLLOUTS_OF, unknown)}

@@ -10,9 +10,10 @@ from functools import partial
 from typing import final
 
 from jobs.model import Job
+from jobs.store.moving import Call
 from jobs.store.postgres.advancing import advance
 from jobs.store.postgres.grouping import Grouped
-from jobs.store.postgres.recording import Call, record
+from jobs.store.postgres.recording import record
 from jobs.store.postgres.transactions import Transactions
 from jobs.store.rollouts import Advance, RolloutRow
 

@@ -25,6 +25,7 @@ from jobs.states import JobState, WaitReason
 from jobs.store.cursor import EventCursor
 from jobs.store.facts import Figure, Finding, StoreFacts
 from jobs.store.keeping import Forgotten, Pruned, Tidied
+from jobs.store.moving import Note
 from jobs.store.postgres import (
     buckets,
     cancelling,
@@ -45,7 +46,6 @@ from jobs.store.postgres.inbox import PostgresInbox
 from jobs.store.postgres.judging import Judge
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
-from jobs.store.postgres.recording import Note
 from jobs.store.postgres.rollouts import PostgresRollouts
 from jobs.store.postgres.serving import Results
 from jobs.store.postgres.sinks import PostgresSinks

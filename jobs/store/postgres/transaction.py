@@ -15,7 +15,7 @@ from typing import Any, Final, final
 
 from jobs.clock import Clock
 from jobs.fairness import Turns
-from jobs.model import JobRequest, RolloutId
+from jobs.model import Job
 from jobs.states import JobState
 from jobs.store.postgres.wire import Row, Wire
 from jobs.store.rollout_rows import TALLY
@@ -72,25 +72,37 @@ def columns(rows: Sequence[Row], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
+def numbers(values: Sequence[int | None]) -> str:
+    """Return whole numbers as the text of an array, for a parameter ``$1::text::bigint[]``.
+
+    The driver looks at each element of a list in several ways: 0.4 µs instead of 0.1 µs.
+    """
+    return "{" + str(values)[1:-1].replace("None", "NULL") + "}"
+
+
+TEXTS: Final = "string_to_array(${}::text, E'\\x1e', '')"
+"""A parameter that `texts` made, by its number."""
+
+
+def texts(values: Sequence[str | None]) -> str:
+    """Return JSON texts as one text, for TEXTS; likewise cheaper than a list.
+
+    JSON is never empty and holds no control character, so one can stand between them.
+    """
+    return "\x1e".join([value or "" for value in values])
+
+
 @dataclass(slots=True)
 class Held:
-    """What is known of a job in hand; only the state ever changes under one fence.
+    """What is known of a job in hand; under one fence only its state ever changes.
 
     It may be out of date, so whoever writes by it names the worker, the fence and the state
     it believes in, and looks again when the row says otherwise.
     """
 
-    worker: int
-    fence: int
-    state: JobState
+    job: Job
     pool: int
     project: int
-    created_us: int
-    started_us: int | None
-    deadline_us: int | None
-    request: JobRequest
-    rollout: RolloutId | None = None
-    wave: int | None = None
 
 
 @final

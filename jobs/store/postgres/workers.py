@@ -7,7 +7,7 @@ from jobs.errors import WorkerFencedError
 from jobs.model import JobId, WorkerId
 from jobs.states import JobEvent, JobState, next_state
 from jobs.store.postgres import lines
-from jobs.store.postgres.recording import CLOSE_ATTEMPTS
+from jobs.store.postgres.recording import close_attempts
 from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import WorkerInfo
@@ -105,6 +105,5 @@ async def _let_go(transaction: Transaction, worker: WorkerId) -> list[JobId]:
         transaction.memory.held.pop(job, None)
     if moves:
         await transaction.wire.rows(_LET_GO, *columns(moves, 3))
-    if closed:
-        await transaction.wire.rows(CLOSE_ATTEMPTS, transaction.now_us, *columns(closed, 4))
+    await close_attempts(transaction, closed)
     return [JobId(move[0]) for move in moves]
