@@ -11,6 +11,8 @@ be stored is found out before anything is written.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, final
 
 from jobs.errors import BadRequestError
@@ -18,7 +20,7 @@ from jobs.model import JobId, JobRequest
 from jobs.states import HistoryNote, JobState, WaitReason
 from jobs.store.postgres import lines, rows
 from jobs.store.postgres.pools import BEHIND, READY, set_heads
-from jobs.store.postgres.transaction import Transaction, columns
+from jobs.store.postgres.transaction import Transaction, columns, numbers
 from jobs.store.postgres.troubles import AgainError
 from jobs.store.postgres.wire import Row
 from jobs.store.protocol import Enqueued, IntakePosition, Verdict
@@ -55,7 +57,7 @@ UPDATE plugwave.specs SET unused_us = NULL WHERE id = ANY($1::bigint[]) RETURNIN
 _TAKE_KEYS: Final = """
 WITH taken AS (
   INSERT INTO plugwave.idempotency(source, key, fingerprint, job)
-  SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
+  SELECT $1, u.* FROM unnest($2::text[], $3::bytea[], $4::text::bigint[]) u
   ON CONFLICT (source, key) DO NOTHING RETURNING job
 )
 SELECT array_agg(job) FROM taken
@@ -67,7 +69,7 @@ SELECT i.source, i.key, i.fingerprint, i.job
 """
 _POOLS: Final = """
 SELECT p.project, p.region, p.name, p.id, p.head_job
-  FROM unnest($1::integer[], $2::text[], $3::text[]) AS u(project, region, name)
+  FROM unnest($1::text::integer[], $2::text[], $3::text[]) AS u(project, region, name)
   JOIN plugwave.pools p ON p.project = u.project AND p.region = u.region AND p.name = u.name
  ORDER BY p.id FOR NO KEY UPDATE OF p
 """
@@ -79,14 +81,7 @@ SELECT j.pool, j.natural_key, min(j.id)
                       AND j.rollout IS NULL
  GROUP BY j.pool, j.natural_key
 """
-_ADD_POOLS: Final = """
-WITH added AS (
-  INSERT INTO plugwave.pools(project, region, name, id, head_job)
-  SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
-  ON CONFLICT (project, region, name) DO NOTHING RETURNING id
-)
-SELECT count(*) FROM added
-"""
+_POOL_COLUMNS: Final = ("project", "region", "name", "id", "head_job")
 _SET_POSITION: Final = """
 INSERT INTO plugwave.intake_positions AS p (source, digest, records) VALUES ($1, $2, $3)
 ON CONFLICT (source, digest) DO UPDATE SET records = greatest(p.records, excluded.records)
@@ -276,7 +271,11 @@ class _Intake:
             (*key, self._wanted[place].fingerprint, self._ids[place])
             for key, place in sorted(first.items())
         ]
-        own = set(await self._wire.value(_TAKE_KEYS, *columns(told, 4)) or ())
+        own: set[int] = set()
+        for source, some in groupby(told, key=itemgetter(0)):
+            _, keys, fingerprints, ids = columns(list(some), 4)
+            values = (source, keys, fingerprints, numbers(ids))
+            own.update(await self._wire.value(_TAKE_KEYS, *values) or ())
         known: dict[tuple[str, str], tuple[bytes, int]] = {}
         foreign = [(row[0], row[1]) for row in told if row[3] not in own]
         if foreign:
@@ -331,7 +330,9 @@ class _Intake:
         wanted = {self._wanted[place].request.target.pool for place in places}
         names = {project: name for name, project in projects.items()}
         told = [(projects[project], region, name) for region, project, name in wanted]
-        for project, region, name, pool, head in await self._wire.rows(_POOLS, *columns(told, 3)):
+        of, regions, pool_names = columns(told, 3)
+        found = await self._wire.rows(_POOLS, numbers(of), regions, pool_names)
+        for project, region, name, pool, head in found:
             self._pools[(region, names[project], name)] = _Pool(pool, project, head, fresh=False)
         fresh = sorted(wanted - self._pools.keys())
         if fresh:
@@ -383,15 +384,16 @@ class _Intake:
         transaction.happened(number, pool.project, HistoryNote.CREATED, _STATE_AT[where])
 
     async def _write(self, names: Sequence[str]) -> None:
+        # Sorted, so that two who make the same ones wait for each other in one order; who comes
+        # second violates their key, and the transaction is run again.  ON CONFLICT instead of
+        # COPY would cost twice as much.
         fresh = [
             (pool.project, region, name, pool.id, pool.head)
             for (region, _, name), pool in sorted(self._pools.items())
             if pool.fresh
         ]
         if fresh:
-            added = await self._wire.value(_ADD_POOLS, *columns(fresh, 5))
-            if added < len(fresh):
-                raise AgainError  # another process made one of them meanwhile
+            await self._wire.copy("pools", _POOL_COLUMNS, fresh)
         heads = [p for p in self._pools.values() if p.changed and not p.fresh]
         await set_heads(self._transaction, [(p.id, p.head) for p in heads if p.head is not None])
         if self._jobs:

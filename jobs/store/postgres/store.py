@@ -40,10 +40,10 @@ from jobs.store.postgres import (
     workers,
 )
 from jobs.store.postgres.connections import Connections
-from jobs.store.postgres.grouping import Grouped
 from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.inbox import PostgresInbox
 from jobs.store.postgres.judging import Judge
+from jobs.store.postgres.lanes import Lanes
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
 from jobs.store.postgres.rollouts import PostgresRollouts
@@ -85,9 +85,7 @@ class PostgresStore:
         self._questions = Questions(connections)
         self._presence = Presence(connections, hints, connections.clock)
         self._results = Results(self._transactions)
-        self._intake: Grouped[intake.Batch, Sequence[Enqueued]] = Grouped(
-            self._transactions.in_groups(intake.enqueue), most=intake.MOST_REQUESTS
-        )
+        self._intake = Lanes(self._transactions.in_groups(intake.enqueue))
         self._judge = Judge(self._presence, connections.patience, connections.clock)
         self.rollouts = PostgresRollouts(self._write, self._read, self._results, self._in_time)
         self.inbox = PostgresInbox(self._write, self._read)
@@ -158,9 +156,8 @@ class PostgresStore:
     ) -> Sequence[Enqueued]:
         """See `IntakeStore.enqueue`."""
         batch = intake.prepare(requests, position)
-        run = partial(self._intake.run, batch, weight=max(1, len(requests)))
         try:
-            return await self._in_time(run)
+            return await self._in_time(partial(self._intake.enqueue, batch))
         except RefusedValuesError:
             raise BadRequestError(intake.NOT_STORABLE) from None
 

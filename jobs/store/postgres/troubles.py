@@ -21,6 +21,9 @@ _LOST_CODES: Final = ("08", "57P01", "57P02", "57P03", "57P05", "53300", "25P03"
 
 _AGAIN_CODES: Final = ("40001", "40P01")
 
+_MADE_BY_ANOTHER: Final = frozenset({"pools_project_region_name_key"})
+"""Keys that are violated when two transactions make the same thing; the second finds it then."""
+
 CHECK_SERVER: Final = "start the PostgreSQL server of `store.url`, or correct its host and port"
 
 _MEANINGS: Final[tuple[tuple[str, type[StoreError], str, str | None], ...]] = (
@@ -101,7 +104,8 @@ def is_again(error: BaseException) -> bool:
         return True
     # The schema was upgraded under a prepared statement: it is prepared anew.
     stale = isinstance(error, asyncpg.InvalidCachedStatementError)
-    return stale or _code(error).startswith(_AGAIN_CODES)
+    made = getattr(error, "constraint_name", None) in _MADE_BY_ANOTHER
+    return stale or made or _code(error).startswith(_AGAIN_CODES)
 
 
 def _is_refusal(error: BaseException) -> bool:
