@@ -14,13 +14,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import anyio
 
-from benchmarks.ours import settings_for
+from benchmarks.ours import BATCH, requests, settings_for
 from benchmarks.processes import ROOT, on_measured_core, peak_mb
 from benchmarks.works import SEND
 from config.logs import configure
@@ -34,6 +34,9 @@ WATCHED: Final = 10_000
 MOST_S: Final = 90.0
 KILLED_WITH: Final = 300
 """Jobs that a worker must have in hand before it is killed."""
+
+KEPT_BUSY: Final = 2_000
+"""Jobs for each worker that is killed."""
 
 PATIENCE_S: Final = 60.0
 
@@ -99,23 +102,40 @@ async def recoveries(address: str, url: str, times: int) -> dict[str, list[float
     """Kill a worker again and again; return the seconds until its jobs were freed.
 
     ``standby``: another worker runs all the while.  ``restart``: none does, and a new process is
-    started at once; its start is part of the time.
+    started at once; its start is part of the time.  Each has jobs of its own, because a worker
+    that takes another's jobs over looks at once and so may end them.
     """
     found: dict[str, list[float]] = {"standby": [], "restart": []}
     async with opened_store(_settings(address, url).store) as store:
         for _ in range(times):
-            with working(address, url) as victim:
-                await _until(store, victim.pid, few=KILLED_WITH, many=WATCHED)
-                with working(address, url) as other:
-                    await _registered(store, other.pid)
-                    victim.send_signal(signal.SIGKILL)
-                    found["standby"].append(await _until(store, victim.pid, few=0, many=0))
-                    await _until(store, other.pid, few=KILLED_WITH, many=WATCHED)
-                    other.send_signal(signal.SIGKILL)
-                    other.wait()
-                    with working(address, url):
-                        found["restart"].append(await _until(store, other.pid, few=0, many=0))
+            async with _busy(store, address, url) as victim, _standby(store, address, url):
+                victim.send_signal(signal.SIGKILL)
+                found["standby"].append(await _until(store, victim.pid, few=0, many=0))
+            async with _busy(store, address, url) as victim:
+                victim.send_signal(signal.SIGKILL)
+                victim.wait()
+                with working(address, url):
+                    found["restart"].append(await _until(store, victim.pid, few=0, many=0))
     return found
+
+
+@asynccontextmanager
+async def _busy(store: Store, address: str, url: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """Run a worker that has new jobs in hand."""
+    run = str(time.monotonic_ns())
+    for first in range(0, KEPT_BUSY, BATCH):
+        await store.enqueue(requests(SEND, first, first + BATCH, run))
+    with working(address, url) as worker:
+        await _until(store, worker.pid, few=KILLED_WITH, many=WATCHED)
+        yield worker
+
+
+@asynccontextmanager
+async def _standby(store: Store, address: str, url: str) -> AsyncIterator[None]:
+    """Run another worker that finds nothing to do."""
+    with working(address, url) as other:
+        await _registered(store, other.pid)
+        yield
 
 
 async def _registered(store: Store, pid: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from benchmarks.figures import FOLDER
 from benchmarks.report import table
+from benchmarks.storing.parts import CALLERS
 
 FIGURES: Final = FOLDER / "store.json"
 PAGE: Final = FOLDER / "STORE.md"
@@ -21,6 +22,8 @@ TITLES: Final = {
 PEER_OF: Final = {"plugwave/sqlite": "bare/sqlite", "plugwave/postgres": "pgqueuer/postgres"}
 ENQUEUE_GOAL_S: Final = {"plugwave/sqlite": 60, "plugwave/postgres": 40}
 RECOVERY_GOAL_S: Final = {"sqlite": 1, "postgres": 3}
+
+PARTS: Final = ("claim", "intent", "answer", "end", "report")
 
 Store = dict[str, Any]
 
@@ -40,10 +43,17 @@ def _ratio(mine: float, peer: float | None, digits: int = 1) -> str:
     return f"{mine / peer:.{digits}f}" if peer else "-"
 
 
+def _beside(own_us: float, server_us: float | None) -> str:
+    return f"{own_us:.0f}" + (f" + {server_us:.0f}" if server_us else "")
+
+
 def enqueued(told: Store) -> str:
     """Enqueue of all jobs, with keys."""
     return table(
-        ("Store", "jobs", "stored in s", "goal for 10⁶", "jobs/s", "÷ peer's time", "parsed in s"),
+        (
+            *("Store", "jobs", "stored in s", "goal for 10⁶", "jobs/s", "÷ peer's time"),
+            *("CPU of a job, µs", "parsed in s"),
+        ),
         (
             (
                 TITLES[name],
@@ -52,6 +62,7 @@ def enqueued(told: Store) -> str:
                 f"≤ {ENQUEUE_GOAL_S[name]} s" if name in ENQUEUE_GOAL_S else "",
                 f"{found['stored'] / found['store_s']:,.0f}",
                 _ratio(found["store_s"], _peer(told, name, "store_s")),
+                _beside(found["store_cpu_us"], found["store_server_us"]),
                 f"{found['prepare_s']:.1f}",
             )
             for name, found in told["grown"].items()
@@ -117,12 +128,44 @@ def cpu(told: Store) -> str:
         found = _at(told, name, size)
         if found is None:
             return "-"
-        beside = f" + {found['server_us']:.0f}" if "server_us" in found else ""
-        return f"{found['cpu_us']:.0f}{beside}"
+        return _beside(found["cpu_us"], found.get("server_us"))
 
+    def over(mine: str, size: int) -> str:
+        both = _at(told, mine, size), _at(told, PEER_OF[mine], size)
+        if both[0] is None or both[1] is None:
+            return "-"
+        costs = [one["cpu_us"] + one.get("server_us", 0.0) for one in both if one]
+        return _ratio(costs[0], costs[1])
+
+    mine = [name for name in PEER_OF if name in names]
     return table(
-        ("Queued", *(TITLES[one] for one in names)),
-        ((f"{size:,}", *(cell(name, size) for name in names)) for size in _sizes(told)),
+        ("Queued", *(TITLES[one] for one in names), *(f"{TITLES[one]} ÷ peer" for one in mine)),
+        (
+            (
+                f"{size:,}",
+                *(cell(name, size) for name in names),
+                *(over(name, size) for name in mine),
+            )
+            for size in _sizes(told)
+        ),
+    )
+
+
+def parts(told: Store) -> str:
+    """CPU of this process by part, at the largest size."""
+    names = [name for name in PEER_OF if told["grown"].get(name, {}).get("sizes")]
+    last = {name: told["grown"][name]["sizes"][-1] for name in names}
+    return table(
+        ("Store", "queued", *PARTS, "callers, taken off"),
+        (
+            (
+                TITLES[name],
+                f"{last[name]['size']:,}",
+                *(f"{last[name]['parts_us'][part]:.0f}" for part in PARTS),
+                f"{last[name]['parts_us'][CALLERS]:.0f}",
+            )
+            for name in names
+        ),
     )
 
 
@@ -182,7 +225,7 @@ def page(told: Store) -> str:
         " SQLite syncs every commit to the disk; PostgreSQL's files lie in memory. Change nothing"
         " here by hand: a test compares this page with [store.json](store.json).\n\n"
         f"{left_out}{chr(10) if left_out else ''}"
-        "## Enqueue with keys, 1,000 in a transaction\n\n"
+        "## Enqueue with keys, 1,000 in a transaction, two callers\n\n"
         f"{enqueued(told)}\n"
         "Bare SQLite is one table filled by `executemany`: no idempotency answer, no pool, no"
         " history. pgqueuer keeps a key for each open job.\n\n"
@@ -193,6 +236,9 @@ def page(told: Store) -> str:
         "Behind the plus sign: the database's own processes. The goal is ≤ 150 µs, flat. The peers"
         " write no intent, no answer and no history: pgqueuer one log row, bare SQLite one"
         f" state.\n\n{flatness(told)}\n"
+        f"The client's part of it, in µs:\n\n{parts(told)}\n"
+        "*Callers* is what the same tasks cost that ask a store which does nothing; the sums above"
+        " are without it, the parts with it.\n\n"
         "## Whole workers\n\n"
         f"{lives(told)}"
     )

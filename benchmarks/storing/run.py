@@ -15,7 +15,6 @@ from benchmarks.processes import MeasurementError, measured
 from benchmarks.rounds import Bench, bench
 from benchmarks.services import MissingError
 from benchmarks.storing import lives, pages
-from benchmarks.works import SEND
 
 SUBJECTS: Final = (
     ("plugwave", "sqlite"),
@@ -24,8 +23,6 @@ SUBJECTS: Final = (
     ("pgqueuer", "postgres"),
 )
 KILLS: Final = 3
-KEPT_BUSY: Final = 2_000
-"""Jobs in the store in which workers are killed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +48,7 @@ def _lives(place: Bench, engine: str, full: str, queued: int) -> dict[str, Any]:
     """Measure whole workers: memory on the store that is full, recovery in one of its own."""
     told: dict[str, Any] = {"queued": queued}
     told |= measured(sys.executable, "benchmarks.storing.lives", "memory", full, place.url)
-    address = place.store(engine)
-    enqueue = ("enqueue", address, str(KEPT_BUSY), SEND.name, place.url)
-    measured(sys.executable, "benchmarks.ours", *enqueue)
-    return told | anyio.run(partial(lives.recoveries, address, place.url, KILLS))
+    return told | anyio.run(partial(lives.recoveries, place.store(engine), place.url, KILLS))
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:

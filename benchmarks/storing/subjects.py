@@ -3,11 +3,11 @@
 Every subject stores the same jobs under the same keys and takes them in the same batches.
 """
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,7 +17,9 @@ import anyio
 import apsw
 
 from benchmarks.ours import requests, settings_for
+from benchmarks.storing.parts import CALLERS, Parts
 from benchmarks.works import BODY, PROJECT, SEND
+from jobs.changing import changed
 from jobs.model import Job, JobRequest, Lease, WorkerId
 from jobs.states import JobEvent
 from jobs.store.protocol import Change, Store, WorkerInfo
@@ -28,6 +30,9 @@ PROJECTS: Final = 10
 
 class Subject(Protocol):
     """A queue."""
+
+    at_a_time: int
+    """Calls of `store` that may be made side by side."""
 
     def prepare(self, first: int, last: int) -> Any:  # noqa: ANN401 - each its own
         """Build the jobs *first* to *last* in memory; not part of the enqueue that is timed."""
@@ -45,13 +50,41 @@ class Subject(Protocol):
         """Make them claimable again; not timed."""
         ...
 
-    async def carry(self, taken: Sequence[Any]) -> None:
+    async def carry(self, taken: Sequence[Any], parts: Parts) -> None:
         """Take them to the end: whatever the queue writes between claim and result."""
         ...
 
 
+class _Idle:
+    """Answers moves as a store does, for all who ask in one turn of the loop, and does nothing."""
+
+    def __init__(self) -> None:
+        self._asked: list[asyncio.Future[None]] = []
+
+    async def record(self, change: Change) -> Lease:
+        """Wait as for a store."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._asked.append(future)
+        if len(self._asked) == 1:
+            loop.call_soon(self._answer)
+        await future
+        return change.lease
+
+    def _answer(self) -> None:
+        asked, self._asked = self._asked, []
+        for future in asked:
+            future.set_result(None)
+
+
 class Plugwave:
-    """Our own store: intent, answer, result, history and counters for each job."""
+    """Our own store: intent, answer, result, history and counters for each job.
+
+    Each move is asked for by a task of its own, as in a worker.  What 500 tasks cost that ask a
+    store which does nothing is measured beside it, and is no part of the store.
+    """
+
+    at_a_time = 2
 
     def __init__(self, store: Store, worker: WorkerId) -> None:
         self._store = store
@@ -73,37 +106,41 @@ class Plugwave:
 
     async def put_back(self, taken: Sequence[tuple[Job, Lease]]) -> None:
         """See `Subject.put_back`."""
-        await self._all(taken, self._hand_back)
+        await self._all(self._store, taken, JobEvent.HANDED_BACK)
 
-    async def carry(self, taken: Sequence[tuple[Job, Lease]]) -> None:
+    async def carry(self, taken: Sequence[tuple[Job, Lease]], parts: Parts) -> None:
         """See `Subject.carry`; then the results are read, as the reporter does."""
-        await self._all(taken, self._carry)
-        results = await self._store.results_after(self._worker, self._reported)
-        self._reported = results[-1].seq
+        now_us = time.time_ns() // 1000
+        sent = {"sends": 1, "sent_us": now_us, "not_before_us": now_us}
+        answered = {"accepted_us": now_us, "http_status": 200}
+        with parts.of(CALLERS):
+            for event in (JobEvent.INTENDED, JobEvent.ACCEPTED, JobEvent.SETTLED):
+                await self._all(_Idle(), taken, event)
+        with parts.of("intent"):
+            await self._all(self._store, _as_of(taken, sent), JobEvent.INTENDED)
+        with parts.of("answer"):
+            await self._all(self._store, _as_of(taken, sent | answered), JobEvent.ACCEPTED)
+        with parts.of("end"):
+            await self._all(self._store, _as_of(taken, sent | answered), JobEvent.SETTLED)
+        with parts.of("report"):
+            results = await self._store.results_after(self._worker, self._reported)
+            self._reported = results[-1].seq
+            await self._store.reported(self._worker, self._reported)
 
-    async def _hand_back(self, job: Job, lease: Lease) -> None:
-        await self._moved(job, lease, JobEvent.HANDED_BACK)
-
+    @staticmethod
     async def _all(
-        self,
-        taken: Sequence[tuple[Job, Lease]],
-        what: Callable[[Job, Lease], Coroutine[Any, Any, None]],
+        store: Store | _Idle, taken: Sequence[tuple[Job, Lease]], event: JobEvent
     ) -> None:
         async with anyio.create_task_group() as tasks:
             for job, lease in taken:
-                tasks.start_soon(what, job, lease)
+                told = {"http_status": 200}
+                change = Change(lease=lease, event=event, progress=job.progress, data=told)
+                tasks.start_soon(store.record, change)
 
-    async def _moved(self, job: Job, lease: Lease, event: JobEvent) -> Job:
-        change = Change(lease=lease, event=event, progress=job.progress, data={"http_status": 200})
-        return await self._store.record(change)
 
-    async def _carry(self, job: Job, lease: Lease) -> None:
-        now_us = time.time_ns() // 1000
-        progress = replace(job.progress, sends=1, sent_us=now_us, not_before_us=now_us)
-        job = await self._moved(replace(job, progress=progress), lease, JobEvent.INTENDED)
-        job = replace(job, progress=replace(job.progress, accepted_us=now_us, http_status=200))
-        job = await self._moved(job, lease, JobEvent.ACCEPTED)
-        await self._moved(job, lease, JobEvent.SETTLED)
+def _as_of(taken: Sequence[tuple[Job, Lease]], told: Mapping[str, Any]) -> list[tuple[Job, Lease]]:
+    """Return the jobs with what the worker has learned of them since."""
+    return [(changed(job, progress=changed(job.progress, **told)), lease) for job, lease in taken]
 
 
 @asynccontextmanager
@@ -118,6 +155,8 @@ async def plugwave(address: str) -> AsyncIterator[Subject]:
 
 class BareSqlite:
     """The least SQLite can do: the same rows by executemany, no history, no lease, no result."""
+
+    at_a_time = 1
 
     TABLE: Final = (
         "CREATE TABLE jobs (id INTEGER PRIMARY KEY, state INTEGER, project TEXT, pool TEXT,"
@@ -160,9 +199,10 @@ class BareSqlite:
         """See `Subject.put_back`."""
         await self._set(0, taken)
 
-    async def carry(self, taken: Sequence[Any]) -> None:
+    async def carry(self, taken: Sequence[Any], parts: Parts) -> None:
         """See `Subject.carry`: one state, set once."""
-        await self._set(2, taken)
+        with parts.of("end"):
+            await self._set(2, taken)
 
     async def _set(self, state: int, taken: Sequence[Any]) -> None:
         with self._connection:
@@ -180,12 +220,15 @@ async def bare_sqlite(address: str) -> AsyncIterator[Subject]:
 class PgQueue:
     """pgqueuer by its own interface: enqueue with keys, dequeue, and its log of the ended ones."""
 
-    def __init__(self, queries: Any) -> None:  # noqa: ANN401 - pgqueuer is not here for mypy
+    at_a_time = 2
+
+    def __init__(self, queries: Any, more: Any) -> None:  # noqa: ANN401 - pgqueuer is not here for mypy
         from pgqueuer.ports.repository import (  # noqa: PLC0415 - only where it is installed
             EntrypointExecutionParameter,
         )
 
         self._queries = queries
+        self._free = [queries, more]
         self._entry = {"post": EntrypointExecutionParameter(concurrency_limit=0)}
         self._manager = UUID(int=1)
 
@@ -195,13 +238,10 @@ class PgQueue:
 
     async def store(self, batch: Any) -> None:  # noqa: ANN401 - see `Subject`
         """See `Subject.store`."""
-        many = len(batch)
-        await self._queries.enqueue(
-            ["post"] * many,
-            [body for body, _ in batch],
-            [0] * many,
-            dedupe_key=[key for _, key in batch],
-        )
+        many, queries = len(batch), self._free.pop()
+        bodies, keys = [body for body, _ in batch], [key for _, key in batch]
+        await queries.enqueue(["post"] * many, bodies, [0] * many, dedupe_key=keys)
+        self._free.append(queries)
 
     async def claim(self, limit: int) -> Sequence[Any]:
         """See `Subject.claim`."""
@@ -217,9 +257,10 @@ class PgQueue:
             f"UPDATE pgqueuer SET status = 'queued', queue_manager_id = NULL WHERE id IN ({ids})"
         )
 
-    async def carry(self, taken: Sequence[Any]) -> None:
+    async def carry(self, taken: Sequence[Any], parts: Parts) -> None:
         """See `Subject.carry`: one statement for all."""
-        await self._queries.log_jobs([(job, "successful", None) for job in taken])
+        with parts.of("end"):
+            await self._queries.log_jobs([(job, "successful", None) for job in taken])
 
 
 @asynccontextmanager
@@ -228,13 +269,14 @@ async def pgqueuer(address: str) -> AsyncIterator[Subject]:
     import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415 - it ships no types; an extra
     from pgqueuer import AsyncpgDriver, Queries  # noqa: PLC0415 - only where it is installed
 
-    connection = await asyncpg.connect(address)
+    connections = [await asyncpg.connect(address) for _ in range(PgQueue.at_a_time)]
     try:
-        queries = Queries(AsyncpgDriver(connection))
-        await queries.install()
-        yield PgQueue(queries)
+        first, second = (Queries(AsyncpgDriver(connection)) for connection in connections)
+        await first.install()
+        yield PgQueue(first, second)
     finally:
-        await connection.close()
+        for connection in connections:
+            await connection.close()
 
 
 SUBJECTS: Final[dict[str, Callable[[str], AbstractAsyncContextManager[Subject]]]] = {

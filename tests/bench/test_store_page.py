@@ -6,16 +6,20 @@ import pytest
 
 from benchmarks.storing import pages
 from benchmarks.storing.growing import CLAIM, Growth
+from benchmarks.storing.parts import CALLERS, Parts
 from benchmarks.storing.subjects import bare_sqlite, plugwave
+
+PARTS_US = dict.fromkeys((*pages.PARTS, CALLERS), 7.0)
 
 
 def grown(store_s: float, claim_ms: float, cpu_us: float) -> dict[str, Any]:
     """A subject at two sizes; the larger one costs half as much again."""
     sizes = [
-        {"size": size, "claims_ms": [claim_ms] * 3, "cpu_us": cpu_us * more}
+        {"size": size, "claims_ms": [claim_ms] * 3, "cpu_us": cpu_us * more, "parts_us": PARTS_US}
         for size, more in ((1_000, 1.0), (10_000, 1.5))
     ]
-    return {"stored": 10_000, "store_s": store_s, "prepare_s": 1.0, "sizes": sizes}
+    cost = {"store_cpu_us": 30.0, "store_server_us": 0.0}
+    return {"stored": 10_000, "store_s": store_s, "prepare_s": 1.0, "sizes": sizes} | cost
 
 
 @pytest.fixture
@@ -39,8 +43,9 @@ def test_the_committed_page_is_made_from_the_committed_figures() -> None:
 
 def test_ratios_are_to_the_peer_on_the_same_engine(told: pages.Store) -> None:
     """Enqueue takes twice, a claim four times what the bare table takes."""
-    assert "| plugwave, SQLite | 10,000 | 4.0 | ≤ 60 s | 2,500 | 2.0 | 1.0 |" in pages.enqueued(
-        told
+    assert (
+        "| plugwave, SQLite | 10,000 | 4.0 | ≤ 60 s | 2,500 | 2.0 | 30 | 1.0 |"
+        in pages.enqueued(told)
     )
     assert "| 1,000 | 20.0 / 20.0 | 5.0 / 5.0 | 4.0 |" in pages.claims(told)
 
@@ -48,6 +53,13 @@ def test_ratios_are_to_the_peer_on_the_same_engine(told: pages.Store) -> None:
 def test_growth_with_the_queue_is_told(told: pages.Store) -> None:
     """A store whose jobs grow dearer cannot hide it."""
     assert "costs 1.50 times at 10,000 queued what it costs at 1,000" in pages.flatness(told)
+
+
+def test_what_callers_cost_is_no_part_of_the_store() -> None:
+    """Tasks that ask for moves are the worker's; each move is measured with them, so they go."""
+    spent = Parts()
+    spent._spent_s = {"claim": 1.0, "intent": 3.0, CALLERS: 2.0}
+    assert spent.store_us(1_000_000) == pytest.approx(2.0)
 
 
 def test_what_was_left_out_is_named(told: pages.Store) -> None:
