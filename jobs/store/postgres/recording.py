@@ -148,11 +148,13 @@ async def _try(
         return outcomes
     written = columns([_cells(moves[job]) for job in sorted(moves)], 11)
     told = [*map(numbers, written[:10]), texts(written[10])]
+    asked = {row[0]: row[1] for row in await transaction.wire.rows(MOVE, *told)}
     done: list[tuple[Move, Held]] = []
-    for job, asked in await transaction.wire.rows(MOVE, *told):
-        move = moves[job]
-        if move.job.cancel_asked is not asked:
-            move.job = changed(move.job, cancel_asked=asked)
+    for job, move in moves.items():  # in the order of the calls, by which results are numbered
+        if job not in asked:
+            continue
+        if move.job.cancel_asked is not asked[job]:
+            move.job = changed(move.job, cancel_asked=asked[job])
         outcomes[job] = move.job
         done.append((move, known[job]))
     await _write_beside(transaction, done)
