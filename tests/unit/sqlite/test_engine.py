@@ -20,7 +20,7 @@ from jobs.errors import (
     StoreLockedError,
     StoreReadOnlyError,
 )
-from jobs.model import JobId
+from jobs.model import JobId, Lease
 from jobs.states import JobEvent, JobState
 from jobs.store.protocol import Change, JobFilter
 from jobs.store.sqlite import SqliteStore, open_sqlite
@@ -34,11 +34,12 @@ from tests.contract.steps import (
     all_is_well,
     claim,
     claimed,
+    move,
     state_of,
     story,
 )
 from tests.fakes import FakeClock
-from tests.unit.sqlite.steps import run, writing
+from tests.unit.sqlite.steps import damage, run, writing
 
 
 @pytest.mark.parametrize(
@@ -253,6 +254,34 @@ async def test_many_records_are_few_commits(store: SqliteStore) -> None:
 
     assert await store.counts() == {JobState.SENDING: 200}
     assert store.commits - before <= 10
+
+
+async def test_a_move_that_cannot_be_written_fails_alone(store: SqliteStore) -> None:
+    """Moves that come together are written together; when one cannot be, the others are."""
+    jobs = await accept(store, *[a_request(f"pool-{n}") for n in range(5)])
+    leases = [lease for _, lease in await claim(store, await a_worker(store), 5)]
+    await damage(
+        store,
+        "CREATE TRIGGER broken BEFORE UPDATE OF progress ON jobs"
+        f" WHEN NEW.id = {jobs[2]} BEGIN SELECT RAISE(FAIL, 'test'); END",
+    )
+    told: dict[int, str] = {}
+
+    async def one(lease: Lease) -> None:
+        try:
+            told[lease.job] = (await move(store, lease, JobEvent.INTENDED)).state.value
+        except StoreError as error:
+            told[lease.job] = type(error).__name__
+
+    async with anyio.create_task_group() as group:
+        for lease in leases:
+            group.start_soon(one, lease)
+
+    assert told == dict.fromkeys(jobs, "sending") | {jobs[2]: "StoreError"}
+    await damage(store, "DROP TRIGGER broken")
+    assert await store.counts() == {JobState.SENDING: 4, JobState.CHECKING: 1}
+    assert [event.event for event in await store.history(jobs[2])] == ["created", "claimed"]
+    await all_is_well(store)
 
 
 async def test_a_cancelled_call_still_happens(store: SqliteStore) -> None:
