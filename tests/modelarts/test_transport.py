@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 import anyio
 import anyio.lowlevel
 import pytest
-from aiohttp import ClientTimeout
 from yarl import URL
 
 from jobs.errors import ConfigError
@@ -64,7 +63,7 @@ async def test_the_gate_is_asked_when_the_connection_stands() -> None:
         bytes_then: list[int] = []
 
         def gate() -> None:
-            bytes_then.append(len(call.transport.connector._acquired))
+            bytes_then.append(len(call.transport.channels._connector._acquired))
 
         await call.create(gate=gate)
 
@@ -109,9 +108,8 @@ async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next() -> No
 
 def idle_connections(transport: Transport, *, unspoilt: bool = False) -> int:
     """Return how many pooled connections look alive, and unspoilt if that is asked for."""
-    pooled = transport.connector._conns.values()
-    protocols = [protocol for row in pooled for protocol, _ in row]
-    return sum(one.is_connected() and not (unspoilt and one.should_close) for one in protocols)
+    handlers = [channel._handler for channel in transport.channels.idle]
+    return sum(one.is_connected() and not (unspoilt and one.should_close) for one in handlers)
 
 
 async def test_connections_are_reused() -> None:
@@ -294,12 +292,8 @@ async def test_a_late_timer_does_not_cut_a_connection_that_was_given_back() -> N
     """Once an answer is complete its connection may serve another; its own deadline is void."""
     async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
         await call.create()
-        connector = call.transport.connector
-        address = next(iter(call.transport._origins.values())).address
-        conn = await connector.connect(address, [], ClientTimeout())
-        conn.release()
-        sending = Sending(data=b"", gate=open_gate, deadline=0.0)
-        sending.expire(conn)
+        sending = Sending(data=b"", gate=open_gate, deadline=0.0, over=True)
+        sending.expire(call.transport.channels.idle[0])
         after = await call.create()
 
     assert not sending.expired
@@ -352,3 +346,32 @@ async def test_a_request_without_a_body_says_so_where_a_body_is_usual() -> None:
 
     assert b"content-length: 0\r\n" in served.requests[0].lower()
     assert b"content-length" not in served.requests[1].lower()
+
+
+@pytest.mark.parametrize("size", [0, 200_000, 400_000])
+async def test_an_answer_in_pieces_is_one_answer(size: int) -> None:
+    """However many pieces it comes in, plain or left to aiohttp, the body is whole."""
+    body = b"[" + b"1" * size + b"]"
+    async with cloud(http(200, body)) as served, Transport(FakeClock()) as transport:
+        url = URL(f"{served.endpoint}/v2", encoded=True)
+        told = [
+            await transport.request("GET", url, {}, timeout_s=LONG_S, gate=open_gate)
+            for _ in range(2)
+        ]
+
+    assert [one.body for one in told if not isinstance(one, Answer)] == [body, body]
+    assert served.connections == 1
+
+
+async def test_an_idle_connection_is_not_kept_for_ever() -> None:
+    """Sooner than a gateway would close it, it is closed here, whether requests come or not."""
+    settings = TransportSettings(keepalive_s=0.02)
+    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served, settings=settings) as call:
+        await call.create()
+        handlers = [channel._handler for channel in call.transport.channels.idle]
+        while call.transport.channels.idle:
+            await anyio.lowlevel.checkpoint()
+        await call.create()
+
+    assert [one.is_connected() for one in handlers] == [False]
+    assert served.connections == 2

@@ -1,11 +1,12 @@
 """Send one request and bring back one complete answer, or say how it failed.
 
-One pool of connections for a process, no retries, no redirects, no cookies.  aiohttp makes and
-pools the connections and reads the answers; between the two we write the request ourselves, in
-one piece.  So there is one moment of sending: right before it the caller's gate decides, right
-after it the request may have left, and nothing can repeat it behind our back, as a session does
-with a GET whose reused connection drops.  It also costs 0.4 of a request of a tuned session
-(`benchmarks`), which prepares headers, cookies, redirects, timers and a writer each time.
+One pool of connections for a process, no retries, no redirects, no cookies.  aiohttp makes the
+connections and reads the answers that are not plain (`channels`); between the two we write the
+request ourselves, in one piece.  So there is one moment of sending: right before it the caller's
+gate decides, right after it the request may have left, and nothing can repeat it behind our
+back, as a session does with a GET whose reused connection drops.  It also costs 0.3 of a
+request of a tuned session (`benchmarks`), which prepares headers, cookies, redirects, timers and
+a writer each time.
 
 Time runs out without a cancel scope for each request, which would cost a fifth of it: aiohttp
 bounds making a connection, and from the gate on a timer cuts the connection at the deadline,
@@ -28,19 +29,18 @@ from types import TracebackType
 from typing import Final, Self
 
 import anyio
-from aiohttp import BasicAuth, ClientError, ClientRequest, ClientTimeout, StreamReader, TCPConnector
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
+from aiohttp import BasicAuth, ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.helpers import get_env_proxy_for_url
 from yarl import URL
 
 from jobs.clock import Clock, seconds_to_us
 from jobs.errors import ConfigError
 from jobs.outcomes import Answer, Outcome
+from worker.modelarts.channels import Channel, Channels, ConnectionGoneError
 from worker.modelarts.faults import GateClosed
 from worker.modelarts.heads import Origin
 from worker.modelarts.outcomes_of_exceptions import FOREIGN, answer_of_exception, without_answer
-from worker.modelarts.sockets import discard, socket_factory
+from worker.modelarts.sockets import socket_factory
 
 Gate = Callable[[], None]
 """Called once, right before a request is written; raises `GateClosed` to keep it back."""
@@ -110,6 +110,7 @@ class Sending:
         deadline: The event loop's time at which the answer must have been read.
         sent_us: Set when the request may have left.
         expired: Whether the connection was cut because the deadline had passed.
+        over: Whether it has ended; its connection may serve another one then.
     """
 
     data: bytes = field(repr=False)
@@ -117,6 +118,7 @@ class Sending:
     deadline: float
     sent_us: int | None = None
     expired: bool = False
+    over: bool = False
 
     def ask(self, now: float) -> None:
         """Ask the gate whether it may be written now; raises what keeps it back."""
@@ -124,25 +126,11 @@ class Sending:
             raise TimeoutError
         self.gate()
 
-    def expire(self, conn: Connection) -> None:
+    def expire(self, channel: Channel) -> None:
         """Cut the connection, unless it has been given back because the answer is complete."""
-        if conn.transport is not None:
+        if not self.over:
             self.expired = True
-            discard(conn.transport)
-
-
-class ConnectionGoneError(ClientError):
-    """The connection could not be used any more; nothing was written."""
-
-
-def _is_usable(protocol: ResponseHandler) -> bool:
-    """Whether a request may be written to this connection.
-
-    Not when it is closing; not when an earlier request is still stuck in it; and not when the
-    server said something unasked into it while it was idle, because aiohttp would take that
-    for the answer to this request.
-    """
-    return protocol.is_connected() and not protocol.writing_paused and not protocol.should_close
+            channel.cut()
 
 
 class Transport:
@@ -151,7 +139,7 @@ class Transport:
     def __init__(self, clock: Clock, settings: TransportSettings | None = None) -> None:
         self._clock = clock
         self._settings = settings or TransportSettings()
-        self._connector: TCPConnector | None = None
+        self._channels: Channels | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._origins: dict[tuple[str, str], Origin] = {}
         self._shared = {
@@ -164,12 +152,12 @@ class Transport:
         """Open the pool; it belongs to the running event loop."""
         settings = self._settings
         self._loop = asyncio.get_running_loop()
-        self._connector = TCPConnector(
+        connector = TCPConnector(
             limit=0,
-            keepalive_timeout=settings.keepalive_s,
             ttl_dns_cache=settings.dns_cache_s,
             socket_factory=socket_factory(settings.unacked_s),
         )
+        self._channels = Channels(connector, settings.keepalive_s)
         return self
 
     async def __aexit__(
@@ -179,14 +167,14 @@ class Transport:
         traceback: TracebackType | None,
     ) -> None:
         """Close every connection."""
-        if self._connector is not None:
-            await self._connector.close()
+        if self._channels is not None:
+            await self._channels.close()
 
     @property
-    def connector(self) -> TCPConnector:
-        """The pool of connections, while it is open."""
-        assert self._connector is not None, "the transport is used outside of its `async with`"
-        return self._connector
+    def channels(self) -> Channels:
+        """The connections, while they are open."""
+        assert self._channels is not None, "the transport is used outside of its `async with`"
+        return self._channels
 
     async def request(
         self,
@@ -220,8 +208,8 @@ class Transport:
             origin = self._origins.get((url.scheme, url.authority)) or await self._origin(url)
             head = origin.head(method, url, headers, None if body is None else len(body))
             sending.data = head if body is None else head + body
-            conn = await self._connection(origin, _connect_within(timeout_s))
-            raw = await self._exchange(conn, sending)
+            channel = await self.channels.take(origin.address, _connect_within(timeout_s))
+            raw = await self._exchange(channel, sending)
         except (GateClosed, *FOREIGN) as error:
             if not sending.expired:
                 return answer_of_exception(error, sent=sending.sent_us is not None)
@@ -255,79 +243,36 @@ class Transport:
         self._origins[url.scheme, url.authority] = origin
         return origin
 
-    async def _connection(self, origin: Origin, timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's bound on connecting, not a deadline of ours
-        """Return a connection that a request may be written to.
-
-        A pooled one may turn out to be spoilt; it is dropped, and another one tried, once.
-        """
-        for _ in range(2):
-            conn = await self.connector.connect(origin.address, [], timeout)
-            protocol = conn.protocol
-            if protocol is not None and _is_usable(protocol):
-                return conn
-            conn.close()
-        raise ConnectionGoneError
-
-    async def _exchange(self, conn: Connection, sending: Sending) -> RawAnswer:
+    async def _exchange(self, channel: Channel, sending: Sending) -> RawAnswer:
         """Ask the gate, note the moment, write, and read the answer; raises what aiohttp raises."""
-        loop, protocol, wire = self._loop, conn.protocol, conn.transport
+        loop, channels = self._loop, self.channels
         assert loop is not None
-        assert protocol is not None
-        assert wire is not None
-        timer = loop.call_at(sending.deadline, sending.expire, conn)
+        timer = loop.call_at(sending.deadline, sending.expire, channel)
         try:
-            protocol.set_response_params(auto_decompress=False, read_until_eof=True)
             sending.ask(loop.time())
             sent_us = sending.sent_us = self._clock.now_us()
             if self._clock.now_us() - sent_us > _WRITE_WITHIN_US:
                 raise ConnectionGoneError  # noqa: TRY301 - nothing was written, and nobody must rely on it
-            wire.write(sending.data)
-            message, content = await protocol.read()
-            while 100 <= message.code < 200 and message.code != 101:  # an interim answer
-                message, content = await protocol.read()
-            body = await _body_of(message.headers, content, self._settings.answer_limit_bytes)
+            told = await channel.ask(sending.data, self._settings.answer_limit_bytes)
         except BaseException:
             if sending.sent_us is None:
-                conn.release()  # not a byte was written
+                channels.give_back(channel)  # not a byte was written
             else:
-                discard(wire)
-                conn.close()
+                channel.cut()
+                channel.close()
             raise
         finally:
+            sending.over = True
             timer.cancel()
+        status, headers, body = told
         if body is None:
-            conn.close()
+            channel.close()
         else:
-            conn.release()
-        return RawAnswer(status=message.code, headers=message.headers, body=body, sent_us=sent_us)
+            channels.give_back(channel)
+        return RawAnswer(status=status, headers=headers, body=body, sent_us=sent_us)
 
 
 @lru_cache(64)
 def _connect_within(timeout_s: float) -> ClientTimeout:
     """Return aiohttp's bound on making a connection; it costs nothing when one is reused."""
     return ClientTimeout(total=None, connect=timeout_s, sock_connect=None, sock_read=None)
-
-
-async def _body_of(
-    headers: Mapping[str, str], content: StreamReader, limit_bytes: int
-) -> bytes | None:
-    """Return the body; None when it is compressed or too large."""
-    encoding = headers.get("Content-Encoding")
-    if encoding is not None and encoding.lower() != "identity":
-        return None
-    length = headers.get("Content-Length")
-    if length is None:
-        return await _read_up_to(content, limit_bytes)
-    return await content.read() if int(length) <= limit_bytes else None
-
-
-async def _read_up_to(content: StreamReader, limit: int) -> bytes | None:
-    """Return everything up to the end, or None once it is more than *limit* bytes."""
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await content.readany():
-        size += len(chunk)
-        if size > limit:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
