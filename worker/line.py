@@ -47,6 +47,8 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the waiting task, or let its next wait end at once."""
+        if self._rung:
+            return  # whoever waits has been woken already
         self._rung = True
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
@@ -75,7 +77,7 @@ class Waiting(Generic[T]):
         self._told: asyncio.Future[None] | None = None
 
     async def wait(self) -> None:
-        """Wait until it is told."""
+        """Wait until it is told, which it has not been yet."""
         self._told = asyncio.get_running_loop().create_future()
         await self._told
 
@@ -136,11 +138,8 @@ class Lines(Generic[T]):
         self._looking: dict[str, None] = {}
         self._others = 0
         self._number = 0
-        self._waiting = 0
-
-    def __len__(self) -> int:
+        self.waiting = 0
         """How many wait."""
-        return self._waiting
 
     def add(self, one: Waiting[T]) -> None:
         """Put a request in line."""
@@ -151,12 +150,12 @@ class Lines(Generic[T]):
         line.queue(one.kind).append(one)
         if one.kind is Kind.LOOK:
             self._looking[one.project] = None
-        self._waiting += 1
+        self.waiting += 1
 
     def remove(self, one: Waiting[T]) -> None:
         """Take a request out that has gone."""
         self._lines[one.project].queue(one.kind).remove(one)
-        self._waiting -= 1
+        self.waiting -= 1
 
     def next(self, project: str | None) -> Waiting[T] | None:
         """Take the request whose turn it is, of *project* or of any."""
@@ -172,7 +171,7 @@ class Lines(Generic[T]):
             line.look_next = True
         one = line.pop()
         self._others = 0 if one.kind is Kind.LOOK else self._others + 1
-        self._waiting -= 1
+        self.waiting -= 1
         if not line.looks:
             self._looking.pop(project, None)
         weight = self._weights.get(project, DEFAULT_WEIGHT)

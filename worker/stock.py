@@ -76,7 +76,9 @@ class Stock:
 
     def is_low(self, now: float) -> bool:
         """Whether a stock is kept for requests to come and ends soon."""
-        return self.likely > 0 and self.reach(now) < COVER_S / 2
+        if self.likely == 0:
+            return False
+        return not self._slots or self._slots[-1][0] - now < COVER_S / 2
 
     def drop_late(self, now: float) -> None:
         """Drop slots that are over: they are lost, never made up for."""
