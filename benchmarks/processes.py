@@ -52,6 +52,10 @@ def stay_aside() -> None:
     os.sched_setaffinity(0, cores()[1])
 
 
+_COMPILED: Final = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Modules are compiled once, as where they are installed, and not in each measurement."""
+
+
 class MeasurementError(Exception):
     """A measured process failed; its last words are the message."""
 
@@ -68,7 +72,7 @@ def measured(python: str, *arguments: str, env: Mapping[str, str] | None = None)
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **_COMPILED, **(env or {})},
         preexec_fn=on_measured_core,
         timeout=1800,
     )

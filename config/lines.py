@@ -60,20 +60,22 @@ class LinePipeline:
         """Return the line for one event that was logged with *method*, a level's name."""
         # Popped even when there is none: exc_info=False is a usual way to say so.
         trace = self._traceback(fields.pop("exc_info", None))
+        event = str(fields.pop("event", ""))
         line: dict[str, Any] = {
             "ts": self._stamp(),
             "level": method,
-            "event": self._text(str(fields.pop("event", ""))),
+            "event": event if _is_plain(event) else self._text(event),
         }
         for name, value in fields.items():
             key, hidden = _shown_key(name)
+            kind = type(value)
             if value is None:
                 line[key] = None
             elif hidden:
                 line[key] = MASK
-            elif (type(value) is str and _is_plain(value)) or (
-                type(value) is int and -MOST_WHOLE <= value < MOST_WHOLE
-            ):
+            elif kind is str:
+                line[key] = value if _is_plain(value) else self._text(value)
+            elif kind is float or (kind is int and -MOST_WHOLE <= value < MOST_WHOLE):
                 line[key] = value
             else:
                 line[key] = self._value(value, 0)

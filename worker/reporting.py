@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import anyio
 import platformdirs
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from jobs.errors import StoreError
 from jobs.model import Job, WorkerId
@@ -34,18 +35,30 @@ _SUFFIX: Final = ".reported"
 Emit = Callable[[Result], None]
 
 
-def emit_result(result: Result) -> None:
-    """Write the canonical line of a job that ended in a worker's hands."""
-    emit_job(result.job, result.worker_name)
+def emitter() -> Emit:
+    """Return what writes the canonical lines of jobs that ended in a worker's hands.
+
+    It is for one batch: a logger that is looked up for each line anew costs half of the line.
+    """
+    logger = log.bind()
+
+    def emit(result: Result) -> None:
+        _emit(logger, result.job, result.worker_name)
+
+    return emit
 
 
 def emit_job(job: Job, worker_name: str | None) -> None:
     """Write the canonical line of one final job."""
+    _emit(log, job, worker_name)
+
+
+def _emit(logger: FilteringBoundLogger, job: Job, worker_name: str | None) -> None:
     fields: Mapping[str, Any] = result_fields(job, worker_name, job.finished_us or 0)
     if job.state in BAD_STATES:
-        log.error("job.result", **fields)
+        logger.error("job.result", **fields)
     else:
-        log.info("job.result", **fields)
+        logger.info("job.result", **fields)
 
 
 def report_folder(sqlite_path: Path | None, address: str) -> Path:
@@ -129,7 +142,7 @@ class Cursor:
 class Reporter:
     """Writes the result lines of this process's workers, and of dead ones on this machine."""
 
-    def __init__(self, store: WorkStore, folder: Path, emit: Emit = emit_result) -> None:
+    def __init__(self, store: WorkStore, folder: Path, emit: Emit | None = None) -> None:
         self._store = store
         self._folder = folder
         self._emit = emit
@@ -218,7 +231,8 @@ class Reporter:
 
     async def _write(self, worker: WorkerId, cursor: Cursor) -> int:
         results = await self._store.results_after(worker, cursor.value)
+        emit = self._emit or emitter()
         for result in results:
-            self._emit(result)
+            emit(result)
             cursor.advance(result.seq)
         return len(results)

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from worker.executor import Held
 
-MOST_ASLEEP: Final = 256
+MOST_ASLEEP: Final = 512
 """Tasks that sleep without a job: what a burst has started need not stay for ever."""
 
 

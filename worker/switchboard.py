@@ -81,7 +81,7 @@ class ModelArtsCloud:
             body = body_of(wish.name, version=wish.version, inputs=wish.inputs)
         except NotSendableError as error:
             return answer_of_exception(error, sent=False)
-        return await call(self._at(target), body, gate=gate, timeout_s=timeout_s)
+        return await call(self._at(target), body, name=wish.name, gate=gate, timeout_s=timeout_s)
 
     async def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float

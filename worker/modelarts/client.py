@@ -73,38 +73,43 @@ class ModelArtsClient:
         """
         return self._sites.at(self._urls.endpoint(region))
 
-    async def create(self, target: Target, body: bytes, *, gate: Gate, timeout_s: float) -> Answer:
+    async def create(
+        self, target: Target, body: bytes, *, name: str | None = None, gate: Gate, timeout_s: float
+    ) -> Answer:
         """Install or upgrade the plug-in that *body* names (see `models.plugin_body`).
 
+        Who has just made the body may tell its *name*; otherwise it is read from the body.
         OK means: status 200, 201 or 202 with a plug-in that names our template; what else the
         answer told is in ``plugin``.  A success that tells less is UNREADABLE_SUCCESS.
         """
         try:
-            name = template_in(body)
+            template = template_in(body, name)
             url = self._urls.plugins(target)
         except NotSendableError as error:
             return not_sendable(error)
 
         def accepted(answer: Document, raw: RawAnswer) -> Answer:
-            return _accepted(raw, to_seen(_named(read_plugin(answer), name)))
+            return _accepted(raw, to_seen(_named(read_plugin(answer), template)))
 
         call = Call(method="POST", url=url, read=accepted, body=body, success=ACCEPTED)
         return await self._exchange.do(call, gate, timeout_s)
 
-    async def update(self, target: Target, body: bytes, *, gate: Gate, timeout_s: float) -> Answer:
+    async def update(
+        self, target: Target, body: bytes, *, name: str | None = None, gate: Gate, timeout_s: float
+    ) -> Answer:
         """Change the installed plug-in that *body* names (see `models.patch_body`), by PATCH.
 
         Ends as `create` does.  NO_SUCH_API means that the site has no such call, which `site`
         then says.  The inputs in *body* replace what is installed, as they do in a create.
         """
         try:
-            name = template_in(body)
-            url = self._urls.plugin(target, name)
+            template = template_in(body, name)
+            url = self._urls.plugin(target, template)
         except NotSendableError as error:
             return not_sendable(error)
 
         def patched(answer: Document, raw: RawAnswer) -> Answer:
-            return _accepted(raw, to_seen(read_patched(answer, name)))
+            return _accepted(raw, to_seen(read_patched(answer, template)))
 
         call = Call("PATCH", url, patched, body, ACCEPTED, MERGE_PATCH)
         return self._learn(url, Extra.PATCH, await self._exchange.do(call, gate, timeout_s))

@@ -220,8 +220,10 @@ def _pair(
 
 def _told(message: str) -> str:
     """Return *message* as one clean line, up to where it begins to repeat our request."""
-    echo = _ECHO.search(message)
-    told = message if echo is None else message[: echo.start()]
+    told = message
+    if '"' in message or "signature fail" in message.lower():  # else the slow search is in vain
+        echo = _ECHO.search(message)
+        told = message if echo is None else message[: echo.start()]
     return clean_line(" ".join(told[:EXCERPT].split()))
 
 
