@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NewType
 
+from jobs.changing import swift
 from jobs.states import JobState, WaitReason
 
 JobId = NewType("JobId", int)
@@ -109,7 +110,8 @@ class JobRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class PluginSeen:
     """One plug-in of a pool as a read showed it.
 
@@ -125,7 +127,8 @@ class PluginSeen:
     created_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class PoolRead:
     """The plug-ins of one pool by template name; ``asked_us`` is when the read was sent."""
 
@@ -154,6 +157,7 @@ class PoolSeen:
     kind: str | None = None
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Progress:
     """Where a job stands inside its state; persisted with each change, so that any worker goes on.
@@ -232,6 +236,7 @@ class Progress:
     detail: str | None = None
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Job:
     """One job as the store has it.

@@ -17,6 +17,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from jobs.changing import swift
 from jobs.model import PluginSeen
 from jobs.pacing import Limit
 
@@ -162,7 +163,8 @@ is refused right after it was renewed is wrong: row 16."""
 BY_OUTCOME: Final[Mapping[Outcome, Row]] = MappingProxyType({row.outcome: row for row in ROWS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Answer:
     """How one request ended, in full; clean text only, no headers, no secrets.
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from jobs import causes
-from jobs.changing import changed
+from jobs.changing import changed, swift
 from jobs.clock import MICROSECONDS, Clock, iso, seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, Step, first_look, next_move
 from jobs.decide.rules import failed, let_go
@@ -45,6 +45,7 @@ SHARED_READ_S: Final = 5.0
 SHARED_READS: Final = 4096
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Held:
     """A job in this worker's hands, and what to do with it next."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from jobs.changing import changed
+from jobs.changing import changed, swift
 from jobs.clock import iso, seconds_to_us
 from jobs.errors import RolloutHeldError
 from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress, RolloutId, rollout_name
@@ -103,7 +103,8 @@ class Rules:
         return min(max(SOONER * elapsed_s, self.poll_first_s), self.poll_max_s)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Answered:
     """How our own send ended; *sent_us* is when its headers left, if they did."""
 
@@ -136,6 +137,7 @@ class Step(StrEnum):
     REST = "rest"  # let go of it: it is final, or it waits in the store
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Move:
     """One decision.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from jobs.changing import swift
 from jobs.fairness import NO_WEIGHTS, Weights
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
@@ -78,7 +79,8 @@ class WorkerRow:
     """How many jobs it has in hand."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Change:
     """One move of one job under its lease.
 
@@ -119,7 +121,8 @@ class JobFilter:
     since_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Result:
     """A job that ended, with its place in the row of this worker's results (counting from 1)."""
 

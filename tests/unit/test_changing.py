@@ -1,10 +1,10 @@
 """Changed copies of frozen values: quick, and as strict as `dataclasses.replace`."""
 
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 
 import pytest
 
-from jobs.changing import changed
+from jobs.changing import changed, swift
 from jobs.decide import Move
 from jobs.model import Job, Progress
 from worker.executor import Held
@@ -37,3 +37,51 @@ def test_the_values_that_change_most_can_be_changed_the_quick_way(kind: type) ->
     assert fields(kind)
     assert "__slots__" not in vars(kind)
     assert not hasattr(kind, "__post_init__")
+
+
+@swift
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A frozen value with every kind of field."""
+
+    needed: int
+    text: str = "none"
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def test_a_swiftly_made_value_is_what_a_dataclass_is() -> None:
+    """Defaults, equality, repr and frozenness are a dataclass's; no two share a default dict."""
+    first, second = Value(needed=1), Value(needed=1, text="x")
+    assert (first.text, second.text) == ("none", "x")
+    assert first == Value(needed=1)
+    assert repr(first) == "Value(needed=1, text='none', labels={})"
+    assert first.labels is not Value(needed=1).labels
+    with pytest.raises(FrozenInstanceError):
+        first.needed = 2  # type: ignore[misc]  # that is the point
+    with pytest.raises(TypeError):
+        Value()  # type: ignore[call-arg]  # that is the point
+    with pytest.raises(TypeError):
+        Value(needed=1, needless=2)  # type: ignore[call-arg]  # that is the point
+
+
+def test_a_value_that_cannot_be_made_swiftly_is_refused_where_it_is_defined() -> None:
+    """Slots, positional fields and work on making would be passed over in silence."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Slotted:
+        one: int
+
+    @dataclass(frozen=True)
+    class Positional:
+        one: int
+
+    @dataclass(frozen=True, kw_only=True)
+    class Checked:
+        one: int
+
+        def __post_init__(self) -> None:
+            raise ValueError
+
+    for kind in (Slotted, Positional, Checked):
+        with pytest.raises(TypeError):
+            swift(kind)

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import orjson
 
+from jobs.changing import swift
 from jobs.clock import MICROSECONDS
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome
 from jobs.pacing import Limit
@@ -56,7 +57,8 @@ _TAGS: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Envelope:
     """An error body as far as it could be read; *family* is None when nobody we know wrote it."""
 

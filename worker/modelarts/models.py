@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from jobs.changing import swift
 from jobs.model import Inputs, PluginSeen
 from jobs.names import is_name
 from worker.modelarts.faults import NotSendableError, UnreadableError
@@ -57,7 +58,8 @@ class Resource:
     requests: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
 class Plugin:
     """One plug-in as an answer told of it; None means not told.
 
