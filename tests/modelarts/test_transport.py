@@ -28,7 +28,7 @@ from tests.modelarts.scripted import (
     open_gate,
 )
 from worker.modelarts.auth import NoAuth, TokenAuth
-from worker.modelarts.transport import Sending, Transport, TransportSettings
+from worker.modelarts.transport import Transport, TransportSettings
 
 LIST = http(200, {"kind": "PluginList", "apiVersion": "v2", "items": []})
 _O = Outcome
@@ -288,16 +288,35 @@ async def test_nothing_on_the_way_shows_the_credential_or_the_body(
     assert "hidden" not in shown
 
 
-async def test_a_late_timer_does_not_cut_a_connection_that_was_given_back() -> None:
-    """Once an answer is complete its connection may serve another; its own deadline is void."""
-    async with cloud(http(200, OPEN_ANSWER)) as served, caller(served) as call:
-        await call.create()
-        sending = Sending(data=b"", gate=open_gate, deadline=0.0, over=True)
-        sending.expire(call.transport.channels.idle[0])
-        after = await call.create()
+async def test_a_deadline_ends_with_its_request() -> None:
+    """Once an answer is complete its connection may serve another; the first deadline is void."""
+    slow = Reply(data=http(200, OPEN_ANSWER).data[:-1], then=Then.HANG)
+    async with cloud(http(200, OPEN_ANSWER), slow) as served, caller(served) as call:
+        first = await call.create(s=0.05)
+        with anyio.move_on_after(0.1):
+            await call.create()
+            pytest.fail("it was cut at the deadline of the request before it")
 
-    assert not sending.expired
-    assert (after.outcome, served.connections) == (_O.OK, 1)
+    assert first.outcome is _O.OK
+    assert served.connections == 1
+
+
+async def test_each_request_ends_at_its_own_deadline() -> None:
+    """A patient request does not make the others wait, nor an impatient one cut the others."""
+    served_slowly = Reply(data=b"HTTP/1.1 200 OK\r\n", then=Then.HANG)
+    ended: list[float] = []
+    async with cloud(served_slowly) as served, caller(served) as call:
+
+        async def ask(s: float) -> None:
+            answer = await call.create(s=s)
+            assert answer.outcome is _O.ANSWER_TIMEOUT
+            ended.append(s)
+
+        async with anyio.create_task_group() as asking:
+            for s in (0.15, 0.05, 0.1):
+                asking.start_soon(ask, s)
+
+    assert ended == [0.05, 0.1, 0.15]
 
 
 @pytest.mark.parametrize("evil", ["a\r\nX-Evil: 1", "a\nb", "a\x00b", "t\u00f6ken"])

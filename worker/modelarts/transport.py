@@ -9,7 +9,7 @@ request of a tuned session (`benchmarks`), which prepares headers, cookies, redi
 a writer each time.
 
 Time runs out without a cancel scope for each request, which would cost a fifth of it: aiohttp
-bounds making a connection, and from the gate on a timer cuts the connection at the deadline,
+bounds making a connection, and from the gate on `Deadlines` cuts the connection when time is up,
 which ends every wait there is.  A caller may still put a scope around a call.
 
 What the gate refuses has not been written: the connection goes back unused.  A connection
@@ -100,7 +100,7 @@ class RawAnswer:
     sent_us: int
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Sending:
     """One request on its way.
 
@@ -110,7 +110,6 @@ class Sending:
         deadline: The event loop's time at which the answer must have been read.
         sent_us: Set when the request may have left.
         expired: Whether the connection was cut because the deadline had passed.
-        over: Whether it has ended; its connection may serve another one then.
     """
 
     data: bytes = field(repr=False)
@@ -118,7 +117,6 @@ class Sending:
     deadline: float
     sent_us: int | None = None
     expired: bool = False
-    over: bool = False
 
     def ask(self, now: float) -> None:
         """Ask the gate whether it may be written now; raises what keeps it back."""
@@ -126,11 +124,48 @@ class Sending:
             raise TimeoutError
         self.gate()
 
-    def expire(self, channel: Channel) -> None:
-        """Cut the connection, unless it has been given back because the answer is complete."""
-        if not self.over:
-            self.expired = True
-            channel.cut()
+
+class Deadlines:
+    """Cuts the connections of requests whose time is up.
+
+    One timer for all: nearly every request ends in time, and a timer for each costs a
+    twentieth of it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._open: dict[Sending, Channel] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, sending: Sending, channel: Channel) -> None:
+        """Watch a request from now on."""
+        self._open[sending] = channel
+        if self._timer is None or sending.deadline < self._timer.when():
+            self._wake_at(sending.deadline)
+
+    def remove(self, sending: Sending) -> None:
+        """Watch it no more: its connection may serve another one."""
+        del self._open[sending]
+
+    def close(self) -> None:
+        """End the watch."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wake_at(self, when: float) -> None:
+        self.close()
+        self._timer = self._loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        self._timer = None
+        for sending, channel in self._open.items():
+            if sending.deadline <= now and not sending.expired:
+                sending.expired = True
+                channel.cut()
+        left = [one.deadline for one in self._open if not one.expired]
+        if left:
+            self._wake_at(min(left))
 
 
 class Transport:
@@ -140,6 +175,7 @@ class Transport:
         self._clock = clock
         self._settings = settings or TransportSettings()
         self._channels: Channels | None = None
+        self._deadlines: Deadlines | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._origins: dict[tuple[str, str], Origin] = {}
         self._shared = {
@@ -158,6 +194,7 @@ class Transport:
             socket_factory=socket_factory(settings.unacked_s),
         )
         self._channels = Channels(connector, settings.keepalive_s)
+        self._deadlines = Deadlines(self._loop)
         return self
 
     async def __aexit__(
@@ -167,6 +204,8 @@ class Transport:
         traceback: TracebackType | None,
     ) -> None:
         """Close every connection."""
+        if self._deadlines is not None:
+            self._deadlines.close()
         if self._channels is not None:
             await self._channels.close()
 
@@ -245,9 +284,10 @@ class Transport:
 
     async def _exchange(self, channel: Channel, sending: Sending) -> RawAnswer:
         """Ask the gate, note the moment, write, and read the answer; raises what aiohttp raises."""
-        loop, channels = self._loop, self.channels
+        loop, channels, deadlines = self._loop, self.channels, self._deadlines
         assert loop is not None
-        timer = loop.call_at(sending.deadline, sending.expire, channel)
+        assert deadlines is not None
+        deadlines.add(sending, channel)
         try:
             sending.ask(loop.time())
             sent_us = sending.sent_us = self._clock.now_us()
@@ -262,8 +302,7 @@ class Transport:
                 channel.close()
             raise
         finally:
-            sending.over = True
-            timer.cancel()
+            deadlines.remove(sending)
         status, headers, body = told
         if body is None:
             channel.close()
