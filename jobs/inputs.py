@@ -7,7 +7,7 @@ comparison asks only for the keys that were sent.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import orjson
 
@@ -17,12 +17,21 @@ PATHS_SHOWN: Final = 20
 """A diff names at most this many paths; the rest is counted by the reader."""
 
 
+_LEAVES: Final = frozenset({str, int, float, bool, list, type(None)})
+
+
+def _is_object(value: object) -> TypeGuard[Inputs]:
+    """Whether it is a JSON object; `isinstance` of an abstract class costs ten exact looks."""
+    kind = type(value)
+    return kind is dict or (kind not in _LEAVES and isinstance(value, Mapping))
+
+
 def merged(under: Inputs, over: Inputs | None) -> dict[str, Any]:
     """Return *under* with *over* laid on it, object by object; lists and scalars are replaced."""
     result = dict(under)
     for key, value in (over or {}).items():
-        below = result.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
+        below: Any = result.get(key)
+        if _is_object(value) and _is_object(below):
             result[key] = merged(below, value)
         else:
             result[key] = value
@@ -34,11 +43,11 @@ def contains(shown: Any, asked: Any) -> bool:  # noqa: ANN401 - any JSON value
 
     JSON values are compared as JSON does: ``true`` is not ``1``, ``1`` equals ``1.0``.
     """
-    kind = type(asked)  # exact types first: `isinstance` of an abstract class costs ten times that
+    kind = type(asked)  # exact types first, as most are
     if kind is str or (kind is int and type(shown) is int):
         return bool(shown == asked)
-    if kind is dict or isinstance(asked, Mapping):
-        return isinstance(shown, dict | Mapping) and _has_all(shown, asked)
+    if _is_object(asked):
+        return _is_object(shown) and _has_all(shown, asked)
     if kind is list:
         return (
             isinstance(shown, list)
@@ -74,7 +83,7 @@ def _collect(before: Inputs, after: Inputs, prefix: str, paths: list[str]) -> No
     for key in before.keys() | after.keys():
         path = f"{prefix}{key}"
         mine, theirs = before.get(key), after.get(key)
-        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        if _is_object(mine) and _is_object(theirs):
             _collect(mine, theirs, f"{path}.", paths)
         elif (key in before) != (key in after) or not equal(mine, theirs):
             paths.append(path)

@@ -249,6 +249,9 @@ class Calls:
     async def _learned(self, seen: T, wire: Wire) -> T:
         """Tell limiter and troubles what the answer teaches; return it unchanged."""
         failed = seen if isinstance(seen, Answer) and seen.outcome is not Outcome.OK else None
+        if failed is None and self.guard.is_proven:  # nothing new
+            self._troubles.accepted(self.guard.credential)
+            return seen
         if failed is None or failed.sent:
             await self.guard.learn(failed)
         if not isinstance(seen, Answer) or failed is None:

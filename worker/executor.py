@@ -44,6 +44,9 @@ SHARED_READ_S: Final = 5.0
 
 SHARED_READS: Final = 4096
 
+_WINDOW_US: Final = seconds_to_us(SEND_WINDOW_S)
+_SHARED_READ_US: Final = seconds_to_us(SHARED_READ_S)
+
 
 @swift
 @dataclass(frozen=True, kw_only=True)  # no slots: see jobs.changing
@@ -123,7 +126,7 @@ class Executor:
         fence, read = self._last_reads.pop(held.job.request.target.pool, (0, None))
         if read is None or fence + 1 != held.lease.fence:
             return None
-        oldest_us = self._clock.now_us() - seconds_to_us(SHARED_READ_S)
+        oldest_us = self._clock.now_us() - _SHARED_READ_US
         return read if read.asked_us >= oldest_us else None
 
     def _remember(self, held: Held, read: PoolRead) -> None:
@@ -234,7 +237,7 @@ class Executor:
                     now_us = self._clock.now_us()
                     if not intended and self._is_stale(held, now_us, calls):
                         return changed(held, move=changed(held.move, step=Step.LOOK, at_us=0))
-                    if now_us + seconds_to_us(SEND_WINDOW_S / 4) >= until_us:
+                    if now_us + _WINDOW_US // 4 >= until_us:
                         until_us = self._allowed_until(held.job, now_us)
                         try:
                             held = await self._intend(held, until_us, first=not intended)
@@ -262,7 +265,7 @@ class Executor:
 
     @staticmethod
     def _allowed_until(job: Job, now_us: int) -> int:
-        until_us = now_us + seconds_to_us(SEND_WINDOW_S)
+        until_us = now_us + _WINDOW_US
         if job.deadline_us is None:
             return until_us
         return min(until_us, job.deadline_us)

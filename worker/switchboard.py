@@ -4,8 +4,9 @@ Made when the first job of an account and endpoint comes, so that a worker of on
 one limiter.  The limit is the credential's: profiles that share one share its limiter, too.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from anyio.abc import TaskGroup
 
@@ -83,11 +84,11 @@ class ModelArtsCloud:
             return answer_of_exception(error, sent=False)
         return await call(self._at(target), body, name=wish.name, gate=gate, timeout_s=timeout_s)
 
-    async def list_plugins(
+    def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float
-    ) -> PoolRead | Answer:
-        """Read the pool's plug-ins."""
-        return await self._client.list_plugins(self._at(target), gate=gate, timeout_s=timeout_s)
+    ) -> Coroutine[Any, Any, PoolRead | Answer]:
+        """Read the pool's plug-ins; the client's own coroutine, because each one more costs."""
+        return self._client.list_plugins(self._at(target), gate=gate, timeout_s=timeout_s)
 
     async def offers(
         self, target: Target, plugin: str, *, gate: Gate, timeout_s: float
@@ -158,6 +159,7 @@ class Switchboard:
         self._store = store
         self._tasks = tasks
         self._calls: dict[tuple[str | None, str], Calls] = {}
+        self._by_place: dict[tuple[str | None, str | None], Calls] = {}
         self._limiters: dict[str, Limiter] = {}
         self._closed = False
 
@@ -168,7 +170,10 @@ class Switchboard:
 
     def rate(self) -> float:
         """Return the requests a second that are allowed now, over all endpoints in use."""
-        return sum(limiter.limit_per_s for limiter in self.limiters) or self._settings.rate_per_s
+        allowed = 0.0
+        for limiter in self._limiters.values():
+            allowed += limiter.limit_per_s
+        return allowed or self._settings.rate_per_s
 
     def calls_for(self, job: Job) -> Calls | None:
         """Return the calls of the job's account and endpoint; None when it has no endpoint.
@@ -176,13 +181,17 @@ class Switchboard:
         Raises:
             KeyError: If there is no such account: the store gives a worker no such job.
         """
-        profile = job.request.profile
-        account = self._accounts[profile]
-        try:
-            endpoint = str(account.urls.endpoint(job.request.target.region or account.region))
-        except (NotSendableError, ConfigError):
-            return None
-        return self.calls_to(endpoint, profile)
+        place = (job.request.profile, job.request.target.region)
+        calls = self._by_place.get(place)
+        if calls is None:
+            profile, region = place
+            account = self._accounts[profile]
+            try:
+                endpoint = str(account.urls.endpoint(region or account.region))
+            except (NotSendableError, ConfigError):
+                return None
+            calls = self._by_place[place] = self.calls_to(endpoint, profile)
+        return calls
 
     def calls_to(self, endpoint: str, profile: str | None = None) -> Calls:
         """Return a profile's calls to an endpoint, connected when first asked for."""

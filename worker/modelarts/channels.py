@@ -46,7 +46,8 @@ class Channel(asyncio.Protocol):
         self._wire: asyncio.Transport = wire
         self._buffer = b""
         self._asked: asyncio.Future[Plain | None] | None = None
-        self._by_handler = handler.should_close  # whether it has something to say of its own
+        self.is_doubtful = handler.should_close
+        """Whether aiohttp has something to say about it."""
         wire.set_protocol(self)
 
     @property
@@ -59,7 +60,7 @@ class Channel(asyncio.Protocol):
         handler = self._handler
         if self._wire.is_closing() or handler.writing_paused:
             return False
-        return not (self._by_handler and handler.should_close)
+        return not (self.is_doubtful and handler.should_close)
 
     async def ask(self, data: bytes, limit_bytes: int) -> Told:
         """Write a request and return its answer; raises what aiohttp raises.
@@ -89,7 +90,7 @@ class Channel(asyncio.Protocol):
         """Take bytes: an answer that was asked for, or what aiohttp is to deal with."""
         asked = self._asked
         if asked is None:
-            self._by_handler = True
+            self.is_doubtful = True
             self._handler.data_received(data)
             return
         if self._buffer:
@@ -126,7 +127,7 @@ class Channel(asyncio.Protocol):
     def _hand_over(self, data: bytes) -> None:
         """Let aiohttp read this answer, from its first byte on."""
         asked, self._asked, self._buffer = self._asked, None, b""
-        self._by_handler = True
+        self.is_doubtful = True
         self._handler.set_response_params(auto_decompress=False, read_until_eof=True)
         if data:
             self._handler.data_received(data)
@@ -157,12 +158,8 @@ class Channels:
         """The connections that wait for a request."""
         return [channel for row in self._idle.values() for channel in row]
 
-    async def take(self, address: ClientRequest, timeout: ClientTimeout) -> Channel:  # noqa: ASYNC109 - aiohttp's bound on connecting, not a deadline of ours
-        """Return a connection that a request may be written to.
-
-        Raises:
-            ConnectionGoneError: If none can be had that stays; or what aiohttp raises.
-        """
+    def take_idle(self, address: ClientRequest) -> Channel | None:
+        """Return a connection that waits for a request; None when there is none."""
         row = self._idle.get(address)
         oldest = self._loop.time() - self._keepalive_s
         while row:
@@ -170,6 +167,14 @@ class Channels:
             if channel.idle_since >= oldest and channel.is_usable:
                 return channel
             channel.close()
+        return None
+
+    async def connect(self, address: ClientRequest, timeout: ClientTimeout) -> Channel:  # noqa: ASYNC109 - aiohttp's bound on connecting, not a deadline of ours
+        """Return a new connection that a request may be written to.
+
+        Raises:
+            ConnectionGoneError: If none can be had that stays; or what aiohttp raises.
+        """
         for _ in range(TRIES):
             channel = Channel(await self._connector.connect(address, [], timeout), address)
             if channel.is_usable:
@@ -179,7 +184,7 @@ class Channels:
 
     def give_back(self, channel: Channel) -> None:
         """Keep a connection whose answer is complete, or to which nothing was written."""
-        if self._connector.closed or not channel.is_usable:
+        if self._connector.closed or (channel.is_doubtful and not channel.is_usable):
             channel.close()
             return
         channel.idle_since = self._loop.time()

@@ -7,7 +7,8 @@ Show, update and delete of a plug-in are not on every site: what their answers t
 that is remembered (`ModelArtsClient.site`).
 """
 
-from typing import Final, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 from yarl import URL
 
@@ -144,16 +145,16 @@ class ModelArtsClient:
         seen = await self._exchange.do(call, gate, timeout_s)
         return self._learn(url, Extra.SHOW, seen)
 
-    async def list_plugins(
+    def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float
-    ) -> PoolRead | Answer:
+    ) -> Coroutine[Any, Any, PoolRead | Answer]:
         """Return the plug-ins of a pool; ``asked_us`` is when the request was about to leave."""
 
         def listed(answer: Document, raw: RawAnswer) -> PoolRead:
-            seen = map(to_seen, read_plugin_list(answer))
-            return PoolRead(asked_us=raw.sent_us, plugins={one.name: one for one in seen})
+            plugins = {one.template_name: to_seen(one) for one in read_plugin_list(answer)}
+            return PoolRead(asked_us=raw.sent_us, plugins=plugins)
 
-        return await self._exchange.get(lambda: self._urls.plugins(target), listed, gate, timeout_s)
+        return self._exchange.get(lambda: self._urls.plugins(target), listed, gate, timeout_s)
 
     async def templates(
         self, target: Target, name: str | None = None, *, gate: Gate, timeout_s: float

@@ -266,10 +266,13 @@ def read_plugin_list(answer: Document) -> tuple[Plugin, ...]:
         raise UnreadableError("an empty list that does not say of what")
     if kind is not None and (type(kind) is not str or kind not in LIST_KINDS):
         raise UnreadableError("kind is not PluginList")
-    plugins = tuple(read_plugin(entry) for entry in entries)
-    if len({plugin.template_name for plugin in plugins}) != len(plugins):
+    plugins: dict[str, Plugin] = {}
+    for entry in entries:
+        plugin = read_plugin(entry)
+        plugins[plugin.template_name] = plugin
+    if len(plugins) != len(entries):
         raise UnreadableError("a template stands in the list twice")
-    return plugins
+    return tuple(plugins.values())
 
 
 def to_seen(plugin: Plugin) -> PluginSeen:

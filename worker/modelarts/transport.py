@@ -247,7 +247,10 @@ class Transport:
             origin = self._origins.get((url.scheme, url.authority)) or await self._origin(url)
             head = origin.head(method, url, headers, None if body is None else len(body))
             sending.data = head if body is None else head + body
-            channel = await self.channels.take(origin.address, _connect_within(timeout_s))
+            channels, address = self.channels, origin.address
+            channel = channels.take_idle(address)
+            if channel is None:
+                channel = await channels.connect(address, _connect_within(timeout_s))
             raw = await self._exchange(channel, sending)
         except (GateClosed, *FOREIGN) as error:
             if not sending.expired:
