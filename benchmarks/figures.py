@@ -62,7 +62,10 @@ class Results:
         made: Where and how: Python, cores, rounds, load before, date.
         rows: The figures.
         parts: By ``WORK/ENGINE``: microseconds of CPU a job by part of the worker.
-        counts: By ``WORK/ENGINE``: statements, commits, late turns a job.
+        counts: By ``WORK/ENGINE``: requests by kind, statements, commits, late turns a job.
+        settling: Of jobs whose plug-ins settle late: ``jobs``, ``reads``, ``sends`` and ``looks``
+            a job, ``sooner_s``, ``late_s``, ``later_s`` and ``latest_s``: the quartiles and
+            the most of the seconds from settled to the last look.
         missing: One line for each peer that was left out.
     """
 
@@ -70,6 +73,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     counts: dict[str, dict[str, float]] = field(default_factory=dict)
+    settling: dict[str, float] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     def row(self, who: str, work: str) -> Row | None:

@@ -14,16 +14,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from statistics import quantiles
 from typing import Final
 
 from benchmarks.figures import OURS, PEERS, Results, Row
 from benchmarks.processes import Figures, MeasurementError, measured
 from benchmarks.rounds import Bench, bare, bench, ours, pattern_of
 from benchmarks.services import MissingError, nats, redis
-from benchmarks.works import POST, SEND, WALK, Work
+from benchmarks.works import POST, SEND, SETTLE, WALK, Work
 
 JOBS: Final = {"post": 3000, "send": 2000, "walk": 2000}
-PACKAGES: Final = {"taskiq_nats": "taskiq_nats"}
+SETTLING_JOBS: Final = 500
+LOOPS: Final = 3
+"""The bare loop does so many times the jobs: it is much sooner done, and its noise is in every
+ratio."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +54,9 @@ class Run:
     def bare(self, work: Work, pattern: str) -> float:
         """Measure the bare loop on *pattern*, and remember it as this round's measure."""
         jobs = self.jobs[work.name]
-        told = bare(self.place, jobs, work, pattern)
+        told = bare(self.place, LOOPS * jobs, work, pattern)
+        told["cpu"] /= LOOPS
+        told["wall"] /= LOOPS
         self.bare_us[f"{work.name} {pattern}"] = told["cpu"] / jobs * 1e6
         row = self._row("bare aiohttp loop", work, jobs)
         self._add(row, told, self.bare_us[f"{work.name} {pattern}"])
@@ -139,7 +145,24 @@ class Run:
         told = ours(self.place, jobs, work, engine, "--count")
         self.results.counts[key] = {name: count / jobs for name, count in told["counts"].items()}
         self.results.counts[key]["requests"] = told["requests"]
+        self.results.counts[key] |= {
+            kind: told["book"][kind] / jobs for kind in ("reads", "sends", "looks")
+        }
         self.say(f"  {key}: looked into")
+
+    def settling(self, jobs: int) -> None:
+        """Say how often plug-ins that settle late are looked at, and how late the last time."""
+        book = ours(self.place, jobs, SETTLE, "sqlite")["book"]
+        sooner_s, late_s, later_s = quantiles(book["late_s"].values(), n=4)
+        self.results.settling = {
+            "jobs": jobs,
+            **{kind: book[kind] / jobs for kind in ("reads", "sends", "looks")},
+            "sooner_s": sooner_s,
+            "late_s": late_s,
+            "later_s": later_s,
+            "latest_s": max(book["late_s"].values()),
+        }
+        self.say("  watched plug-ins that settle late")
 
 
 def engines(run: Run) -> list[str]:
@@ -182,4 +205,5 @@ def measure(asked: argparse.Namespace) -> Results:
         for work in (POST, WALK):
             for engine in there:
                 run.looked_into(work, engine)
+        run.settling(asked.jobs or SETTLING_JOBS)
     return results

@@ -21,7 +21,7 @@ import anyio
 from benchmarks.counting import counted
 from benchmarks.processes import peak_mb
 from benchmarks.profiling import sampled
-from benchmarks.works import BODY, PROJECT, WORKS, Work
+from benchmarks.works import ALL, BODY, PROJECT, Work
 from config.logs import configure
 from config.settings import Settings
 from jobs.model import JobRequest
@@ -103,7 +103,7 @@ async def work_off(settings: Settings, jobs: int) -> dict[str, float]:
 
 async def main(asked: argparse.Namespace) -> None:
     """Do what was asked and print the figures as JSON."""
-    work = WORKS[asked.work]
+    work = ALL[asked.work]
     settings = settings_for(asked.store, work, asked.url)
     if asked.phase == "enqueue":
         print(json.dumps(await enqueue(settings, asked.jobs, work)))
@@ -123,7 +123,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("phase", choices=("enqueue", "work"))
     parser.add_argument("store")
     parser.add_argument("jobs", type=int)
-    parser.add_argument("work", choices=WORKS)
+    parser.add_argument("work", choices=ALL)
     parser.add_argument("url")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--count", action="store_true")

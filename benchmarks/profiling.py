@@ -23,7 +23,8 @@ SWITCH_S: Final = 0.0002
 
 PARTS: Final = (
     ("claim", ("/claiming.py",)),
-    ("limiter", ("worker/limiter.py", "jobs/pacing.py", "/buckets.py", "worker/switchboard.py")),
+    ("limiter", ("worker/limiter.py", "worker/line.py", "worker/stock.py", "jobs/pacing.py")),
+    ("limiter", ("/buckets.py", "worker/switchboard.py")),
     ("record", ("/recording.py", "postgres/grouping.py")),
     ("log", ("/structlog/", "config/logs.py", "config/lines.py", "worker/reporting.py")),
     ("log", ("jobs/report/", "config/masking.py", "config/events.py", "config/sinks.py")),
@@ -32,7 +33,8 @@ PARTS: Final = (
     ("request", ("worker/modelarts/", "worker/calls.py", "worker/guard.py", "worker/lease.py")),
     ("commit", ("sqlite/engine.py", "postgres/transactions.py", "postgres/wire.py")),
     ("store", ("jobs/store/",)),
-    ("runner", ("worker/runner.py", "worker/executor.py", "worker/hand.py", "worker/app.py")),
+    ("runner", ("worker/runner.py", "worker/executor.py", "worker/hand.py", "worker/stepping.py")),
+    ("runner", ("worker/app.py", "worker/prospects.py", "worker/conductor.py")),
 )
 """Which files belong to a part; the first that fits wins."""
 

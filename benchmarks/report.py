@@ -126,7 +126,8 @@ def parts(results: Results) -> str:
 def counts(results: Results) -> str:
     """Return what a job asks of store and cloud."""
     kinds = list(results.counts)
-    names = {"requests": "requests", "statements": "statements", "commits": "commits"}
+    names = {"requests": "requests", "reads": "… reads before the send", "sends": "… sends"}
+    names |= {"looks": "… looks after it", "statements": "statements", "commits": "commits"}
     names["late_turns"] = "turns that were late"
     return table(
         ("A job", *(_kind(kind) for kind in kinds)),
@@ -134,6 +135,40 @@ def counts(results: Results) -> str:
             (title, *(f"{results.counts[kind].get(name, 0.0):.2f}" for kind in kinds))
             for name, title in names.items()
         ),
+    )
+
+
+def goals(results: Results) -> str:
+    """Return what each part costs beside the whole goal, in CPU of the bare loop."""
+    kinds = [kind for kind in results.parts if kind.partition("/")[0] in GOALS]
+    heads, columns = ["Part, in bare loops"], []
+    for kind in kinds:
+        work, _, engine = kind.partition("/")
+        row = results.row(OURS[engine], work)
+        bare_us = middle(row.bare_us) if row is not None else 1.0
+        heads.append(_kind(kind))
+        columns.append({part: us / bare_us for part, us in results.parts[kind].items()})
+    names = sorted(
+        {part for column in columns for part in column},
+        key=lambda part: -sum(column.get(part, 0.0) for column in columns),
+    )
+    lines = [(part, *(f"{column.get(part, 0.0):.2f}" for column in columns)) for part in names]
+    lines.append(("**all**", *(f"**{sum(column.values()):.2f}**" for column in columns)))
+    lines.append(("goal", *(f"{GOALS[kind.partition('/')[0]]}" for kind in kinds)))
+    return table(heads, lines)
+
+
+def settling(results: Results) -> str:
+    """Say how often plug-ins that settle late are looked at, and how late their jobs end."""
+    told = results.settling
+    if not told:
+        return "Not measured.\n"
+    return (
+        f"{told['jobs']:.0f} jobs with the default intervals on plug-ins that settle 3 to 20"
+        f" seconds after their POST: a job asked {told['reads']:.2f} reads, {told['sends']:.2f}"
+        f" sends and {told['looks']:.2f} looks, and was looked at for the last time"
+        f" {told['late_s']:.1f} s after the plug-in had settled (median; quartiles"
+        f" {told['sooner_s']:.1f} and {told['later_s']:.1f} s, most {told['latest_s']:.1f} s).\n"
     )
 
 
@@ -176,8 +211,12 @@ def page(results: Results) -> str:
         "## Where the CPU goes, in µs a job\n\n"
         "![CPU of a job by part](parts.svg)\n\n"
         f"{parts(results)}\n"
+        "The same beside the goal; a profile is a run of its own and costs some time itself:\n\n"
+        f"{goals(results)}\n"
         "## What a job asks\n\n"
         f"{counts(results)}\n"
+        "## How soon a job knows\n\n"
+        f"{settling(results)}\n"
         "## The server\n\n"
         f"{server(results)}"
     )

@@ -4,6 +4,7 @@ Whatever spoils the machine in that minute spoils both, so figures are compared 
 and only the ratios of several rounds are put together.
 """
 
+import json
 import sys
 import tempfile
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.request import urlopen
 
 from benchmarks.processes import Figures, Meter, measured, server, stay_aside
 from benchmarks.services import Postgres, postgres
@@ -59,6 +61,13 @@ def bench() -> Iterator[Bench]:
         yield Bench(url, Meter(pids), folder, stack, pids=pids)
 
 
+def book(place: Bench) -> Figures:
+    """Return what the cloud was asked since the last time, by its own count."""
+    with urlopen(f"{place.url}/book") as answer:
+        told: Figures = json.load(answer)
+        return told
+
+
 def bare(place: Bench, jobs: int, work: Work, pattern: str | None = None) -> Figures:
     """Measure the bare loop; CPU a request and how busy the server was are added."""
     told: Figures = {}
@@ -77,12 +86,14 @@ def ours(place: Bench, jobs: int, work: Work, engine: str, *options: str) -> Fig
     filled = measured(sys.executable, "benchmarks.ours", "enqueue", *common)
     before = place.postgres().asked(store) if engine == "postgres" and "--count" in options else {}
     told: Figures = {"enqueue_wall": filled["wall"]}
+    book(place)
     with place.meter.reading(told):
         told |= measured(sys.executable, "benchmarks.ours", "work", *common, *options)
     if before:
         after = place.postgres().asked(store)
         told["counts"] |= {key: after[key] - before[key] for key in before}
     told["requests"] = told["calls"] / jobs
+    told["book"] = book(place)
     told["server_busy"] = told["server_cpu"] / told["wall"]
     return told
 

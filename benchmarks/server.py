@@ -4,18 +4,27 @@
 
 A pool has nothing until it was posted to; from then on its list shows the plug-in Running.
 Pools whose names begin with `works.REFUSED` do not exist: a POST to them is refused with 404 in
-the cloud's own envelope.  That it is not the bottleneck is measured: the runner prints how busy
-this process was (`processes.Meter`).
+the cloud's own envelope.  Those of `works.SETTLING` show the plug-in Pending for some seconds.
+That it is not the bottleneck is measured: the runner prints how busy this process was
+(`processes.Meter`).
+
+It keeps book: ``GET /book`` tells how many reads (before a pool's POST), sends and looks (after
+it) there were since it was asked last, and how long after a late plug-in had settled each of
+them was looked at for the last time.
 """
 
 import asyncio
+import json
 import sys
+import time
+import zlib
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
 import uvloop
 
-from benchmarks.works import REFUSED
+from benchmarks.works import REFUSED, SETTLING
 
 PLUGIN: Final = (
     b'{"apiVersion":"v2","kind":"Plugin","metadata":{"name":"p-node-local-dns","namespace":'
@@ -34,6 +43,27 @@ UNKNOWN: Final = (
     + b'"}'
 )
 _REFUSED: Final = b"/pools/" + REFUSED.encode()
+_SETTLING: Final = b"/pools/" + SETTLING.encode()
+SETTLES_S: Final = (3.0, 20.0)
+"""How soon and how late a plug-in of a settling pool is Running after its POST."""
+
+
+def settles_s(path: bytes) -> float:
+    """Return after how many seconds a plug-in is Running, always the same for one path."""
+    if _SETTLING not in path:
+        return 0.0
+    first, last = SETTLES_S
+    return first + (last - first) * zlib.crc32(path) / 2**32
+
+
+@dataclass(slots=True)
+class Book:
+    """What was asked; `late_s` is by path, in seconds after the plug-in had settled."""
+
+    reads: int = 0
+    sends: int = 0
+    looks: int = 0
+    late_s: dict[str, float] = field(default_factory=dict)
 
 
 def _answer(body: bytes, status: bytes = b"200 OK") -> bytes:
@@ -45,13 +75,21 @@ def _answer(body: bytes, status: bytes = b"200 OK") -> bytes:
 CREATED: Final = _answer(PLUGIN)
 LISTED: Final = _answer(b'{"kind":"PluginList","apiVersion":"v2","items":[' + PLUGIN + b"]}")
 NOTHING: Final = _answer(b'{"kind":"PluginList","apiVersion":"v2","items":[]}')
+PENDING: Final = _answer(
+    b'{"kind":"PluginList","apiVersion":"v2","items":['
+    + PLUGIN.replace(b'"phase":"Running"', b'"phase":"Pending"')
+    + b"]}"
+)
 MISSING: Final = _answer(UNKNOWN, b"404 Not Found")
 
 
 class Cloud(asyncio.Protocol):
     """One connection; requests come whole or in pieces."""
 
-    there: Final[set[bytes]] = set()
+    settled: Final[dict[bytes, float]] = {}
+    """When each plug-in that was posted is Running."""
+
+    book = Book()
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -76,12 +114,31 @@ class Cloud(asyncio.Protocol):
             self._transport.write(self._told(method, path))
 
     def _told(self, method: bytes, path: bytes) -> bytes:
-        if method != b"POST":
-            return LISTED if path in self.there else NOTHING
-        if _REFUSED in path:
-            return MISSING
-        self.there.add(path)
-        return CREATED
+        book = self.book
+        if method == b"POST":
+            book.sends += 1
+            if _REFUSED in path:
+                return MISSING
+            self.settled[path] = time.monotonic() + settles_s(path)
+            return CREATED
+        if path == b"/book":
+            Cloud.book = Book()
+            return _answer(json.dumps(asdict(book)).encode())
+        return self._listed(book, path)
+
+    def _listed(self, book: Book, path: bytes) -> bytes:
+        at = self.settled.get(path)
+        if at is None:
+            book.reads += 1
+            return NOTHING
+        book.looks += 1
+        if _SETTLING not in path:
+            return LISTED
+        late_s = time.monotonic() - at
+        if late_s < 0:
+            return PENDING
+        book.late_s[path.decode()] = late_s
+        return LISTED
 
 
 async def main(port_file: Path) -> None:

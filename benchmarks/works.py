@@ -5,6 +5,8 @@ is no other way for a plugwave job to end without a look, because it never trust
 `SEND`: one request, accepted, and the one look that proves it: nobody read first, so the look
 must come ten seconds later (reliability notes, section 3.2).
 `WALK`: the default: read, send, an early look and the look that confirms it.
+`SETTLE`: the same with the default intervals between looks, on plug-ins that take 3 to 20
+seconds: how often is looked, and how long after a plug-in has settled its job ends.
 
 The bare loop and the peers make the same requests with the same bytes.
 """
@@ -76,4 +78,19 @@ WALK: Final = Work(
     base="current",
     poll_first="0.2s",
 )
+SETTLING: Final = "settle"
+"""Pools whose names begin so settle late."""
+
+SETTLE: Final = Work(
+    name="settle",
+    title="read, send, looks at the default intervals",
+    pattern="GPGG",
+    pool=SETTLING,
+    read_first="always",
+    base="current",
+    poll_first="5s",
+)
 WORKS: Final = {work.name: work for work in (POST, SEND, WALK)}
+"""What is compared with the bare loop."""
+
+ALL: Final = WORKS | {SETTLE.name: SETTLE}

@@ -95,6 +95,25 @@ def test_a_server_that_may_have_been_waited_for_is_told(results: Results) -> Non
     assert "may have been waited for" in report.server(results)
 
 
+def test_parts_stand_beside_the_goal_in_loops(results: Results) -> None:
+    """What is left above a goal can be read off: each part in the measure of the goal."""
+    told = report.goals(results)
+
+    assert "| limiter | 0.30 |" in told
+    assert "| **all** | **0.40** |" in told
+    assert f"| goal | {report.GOALS['post']} |" in told
+
+
+def test_looks_and_delay_are_told(results: Results) -> None:
+    """The page says how often a job asked and how late it knew."""
+    assert "Not measured" in report.settling(results)
+    quarters = {"sooner_s": 1.0, "late_s": 2.5, "later_s": 4.0, "latest_s": 9.0}
+    results.settling = {"jobs": 10.0, "reads": 1.0, "sends": 1.0, "looks": 2.5, **quarters}
+
+    assert "2.50 looks" in report.settling(results)
+    assert "2.5 s after" in report.page(results)
+
+
 def test_a_plot_shows_every_worker_with_its_median(results: Results) -> None:
     """Whoever was measured has a bar and a number."""
     drawn = plot.cpu(results)

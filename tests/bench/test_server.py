@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from yarl import URL
 
+from benchmarks.bare import ask, tuned_session
 from benchmarks.ours import enqueue, settings_for, work_off
-from benchmarks.server import Cloud
-from benchmarks.works import POST, WALK, WORKS, Work
+from benchmarks.server import SETTLES_S, Cloud, settles_s
+from benchmarks.works import ALL, POST, PROJECT, SETTLING, WALK, Work
 from config.settings import Settings
 from jobs.states import JobState
 from jobs.store.protocol import JobFilter
@@ -62,6 +64,35 @@ async def test_the_walk_is_read_send_and_two_looks(url: str, tmp_path: anyio.Pat
     assert ended == [JobState.SUCCEEDED] * JOBS
 
 
+async def test_the_cloud_counts_reads_sends_and_looks(url: str) -> None:
+    """What a job asked is told by the one who was asked, and told once."""
+    path = f"{url}/v2/{PROJECT}/pools/{SETTLING}-1/plugins"
+    async with tuned_session() as session:
+
+        async def told() -> dict[str, object]:
+            async with session.get(f"{url}/book") as answer:
+                book: dict[str, object] = await answer.json()
+                return book
+
+        await told()
+        for method in "GPGG":
+            await ask(session, URL(path, encoded=True), method)
+        book, after = await told(), await told()
+
+    assert book == {"reads": 1, "sends": 1, "looks": 2, "late_s": {}}
+    assert after["sends"] == 0
+
+
+def test_a_plugin_settles_late_where_that_is_measured() -> None:
+    """Some seconds on the pools of that kind of work, none on all others."""
+    late = [settles_s(b"/v2/p/pools/settle-%d/plugins" % number) for number in range(200)]
+
+    assert settles_s(b"/v2/p/pools/walk-1/plugins") == 0.0
+    assert min(late) >= SETTLES_S[0]
+    assert max(late) <= SETTLES_S[1]
+    assert max(late) - min(late) > 15
+
+
 def test_every_work_sends_once() -> None:
     """Whatever is compared, it is one change of one pool."""
-    assert [work.pattern.count("P") for work in WORKS.values()] == [1] * len(WORKS)
+    assert [work.pattern.count("P") for work in ALL.values()] == [1] * len(ALL)
