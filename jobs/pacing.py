@@ -15,7 +15,7 @@ machine; what it teaches is `jobs.learning`.
 from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobs.clock import MICROSECONDS, seconds_to_us
 from jobs.learning import (
@@ -116,8 +116,7 @@ class Demand:
     weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class Slot(NamedTuple):  # a tuple: of a high limit there are ten for each request
     """The right to send one request of *project* at *at_us*, and only then."""
 
     at_us: int
@@ -248,7 +247,7 @@ def reserve(
             break
         if own is None and len(turns) == 1:
             more = _in_a_row(pace, changed[key], left[chosen.project], now_us, until_us)
-            slots += [Slot(at_us=at_us, project=chosen.project) for at_us in more]
+            slots += [Slot(at_us, chosen.project) for at_us in more]
             left[chosen.project] -= len(more)
             changed[key] = _without_row(changed[key], more)
             if left[chosen.project] <= 0:

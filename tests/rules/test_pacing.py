@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -134,7 +133,7 @@ def test_no_window_holds_more_than_the_limit(
         assert of(slots) == sorted(of(slots))
 
     sent = [
-        replace(slot, at_us=slot.at_us + int(lateness.random() * LATE_LIMIT_S * MICROSECONDS))
+        slot._replace(at_us=slot.at_us + int(lateness.random() * LATE_LIMIT_S * MICROSECONDS))
         for slot in shared.slots
     ]
     assert most_in_a_window(of(sent), window_s) <= count
