@@ -31,7 +31,7 @@ def merged(under: Inputs, over: Inputs | None) -> dict[str, Any]:
     result = dict(under)
     for key, value in (over or {}).items():
         below: Any = result.get(key)
-        if _is_object(value) and _is_object(below):
+        if type(value) is not str and _is_object(value) and _is_object(below):
             result[key] = merged(below, value)
         else:
             result[key] = value
@@ -64,7 +64,7 @@ def _has_all(shown: Inputs, asked: Inputs) -> bool:
         if key not in shown:
             return False
         mine = shown[key]
-        if type(value) is str:  # spares the call; most leaves are text
+        if type(value) is str:  # spares the calls; most leaves are text
             if mine != value:
                 return False
         elif not contains(mine, value):
@@ -83,7 +83,7 @@ def _collect(before: Inputs, after: Inputs, prefix: str, paths: list[str]) -> No
     for key in before.keys() | after.keys():
         path = f"{prefix}{key}"
         mine, theirs = before.get(key), after.get(key)
-        if _is_object(mine) and _is_object(theirs):
+        if type(mine) is not str and _is_object(mine) and _is_object(theirs):
             _collect(mine, theirs, f"{path}.", paths)
         elif (key in before) != (key in after) or not equal(mine, theirs):
             paths.append(path)
