@@ -244,7 +244,7 @@ class Transport:
         assert self._loop is not None, "the transport is used outside of its `async with`"
         sending = Sending(data=b"", gate=gate, deadline=self._loop.time() + timeout_s)
         try:
-            origin = self._origins.get((url.scheme, url.authority)) or await self._origin(url)
+            origin = self._origins.get((url.scheme, url.raw_authority)) or await self._origin(url)
             head = origin.head(method, url, headers, None if body is None else len(body))
             sending.data = head if body is None else head + body
             channels, address = self.channels, origin.address
@@ -282,7 +282,7 @@ class Transport:
         if len(self._origins) >= MOST_ORIGINS:
             self._origins.clear()
         origin = Origin(address, self._shared, proxy_auth)
-        self._origins[url.scheme, url.authority] = origin
+        self._origins[url.scheme, url.raw_authority] = origin
         return origin
 
     async def _exchange(self, channel: Channel, sending: Sending) -> RawAnswer:
