@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import anyio
+import pytest
 
 from jobs.pacing import LATE_LIMIT_S, Bucket, Limit, Pace
 from tests.engine.virtual import VirtualClock, VirtualLoop, on_virtual_time
@@ -33,13 +34,18 @@ class Rows:
         return answer
 
 
-def limited(limit: int, script: Callable[[Limiter, Rows, VirtualClock], Awaitable[T]]) -> T:
+def limited(
+    limit: int,
+    script: Callable[[Limiter, Rows, VirtualClock], Awaitable[T]],
+    *,
+    max_in_flight: int = 64,
+) -> T:
     """Run *script* with a limiter of *limit* requests a second on virtual time."""
 
     async def main(_: VirtualLoop, clock: VirtualClock) -> T:
         rows = Rows(clock)
         pace = Pace(limit=Limit(count=limit), jitter_s=0.028)
-        limiter = Limiter(KEY, pace, store=rows, clock=clock, max_in_flight=64)
+        limiter = Limiter(KEY, pace, store=rows, clock=clock, max_in_flight=max_in_flight)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(limiter.run)
             told = await script(limiter, rows, clock)
@@ -136,6 +142,34 @@ def test_where_each_slot_counts_none_is_reserved_for_nobody_and_a_late_turn_is_l
             assert not turn.use()
 
     limited(50, script)
+
+
+@pytest.mark.parametrize(("limit", "each"), [(50, 1), (20_000, 20)])
+def test_a_place_that_becomes_free_is_the_next_ones(limit: int, each: int) -> None:
+    """No more are in flight than may be, and none waits longer than for a place and a slot."""
+
+    async def script(limiter: Limiter, _: Rows, clock: VirtualClock) -> None:
+        await busy(limiter, clock, each)  # with close slots, a stock of them is kept from now on
+        began, there, most, ended = clock.monotonic(), 0, 0, 0
+
+        async def one() -> None:
+            nonlocal there, most, ended
+            async with limiter.turn("project", Kind.LOOK) as turn:
+                await turn.wait()
+                there += 1
+                most = max(most, there)
+                await clock.sleep(0.2)
+                there -= 1
+            ended += 1
+
+        with anyio.move_on_after(10):
+            async with anyio.create_task_group() as tasks:
+                for _number in range(12):
+                    tasks.start_soon(one)
+        assert (ended, most) == (12, 3)
+        assert clock.monotonic() - began <= 4 * (0.2 + 0.1)
+
+    limited(limit, script, max_in_flight=3)
 
 
 def test_a_request_that_is_cancelled_while_it_waits_leaves_no_trace() -> None:
