@@ -25,6 +25,7 @@ from jobs.store.schedules import ScheduleChange, ScheduleRow, TickRow
 WELL: Final = frozenset({RolloutState.SUCCEEDED, RolloutState.SUPERSEDED})
 """Ends that are no failure: of one that was replaced nobody knows how it would have ended."""
 
+MINUTE_US: Final = 60_000_000
 ALIVE: Final = frozenset({TickState.QUEUED, TickState.DUE, TickState.STARTED})
 RUNS: Final = frozenset({TickState.DUE, TickState.STARTED})
 
@@ -82,7 +83,9 @@ def run_now(recurrence: Recurrence, look: ScheduleLook, word: Word) -> ScheduleC
     """Return the tick that a person asks for at this moment; a pause does not hold it."""
     now = _Now(recurrence, look)
     taken = [tick.at_us for tick in look.ticks]
-    at_us = max([look.now_us, *(one + 1 for one in taken)])
+    # Never the instant of a tick of the clock, which are whole minutes.
+    now_us = look.now_us + (look.now_us % MINUTE_US == 0)
+    at_us = max([now_us, *(one + 1 for one in taken)])
     grace_us = seconds_to_us(recurrence.timing.misfire_grace_s)
     now.meet(TickRow(at_us=at_us, state=TickState.DUE, until_us=at_us + grace_us, manual=word))
     change = now.firing().change
@@ -176,8 +179,6 @@ class _Now:
             fires_us = due_us(timing, name, one.at_us)
             until_us = fires_us + seconds_to_us(timing.misfire_grace_s)
             tick = TickRow(at_us=one.at_us, state=TickState.DUE, until_us=until_us, late=one.late)
-            if one.at_us in self._ticks:
-                continue  # somebody asked for a run at this very instant
             if self._row.paused is not None:
                 self._drop(tick, Skipped.PAUSED, _paused_words(self._row))
             elif one.skipped is not None:

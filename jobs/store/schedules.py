@@ -169,6 +169,8 @@ class ScheduleStore(Protocol):
     async def change_schedule(self, change: ScheduleChange) -> ScheduleRow:
         """Apply what was decided at the revision of ``change.row``.
 
+        A fresh tick at whose instant there was one already is passed over.
+
         Raises:
             StaleRevisionError: If it has changed since, or is gone; nothing is written.
             ValueError: If it would decide anew on ticks that were decided on.

@@ -68,6 +68,7 @@ UPDATE plugwave.ticks SET open = $1, state = $3, rollout = $4, data = $5
 _ADD_TICKS: Final = """
 INSERT INTO plugwave.ticks(schedule, open, at_us, state, rollout, data)
 SELECT $1, u.* FROM unnest($2::smallint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[]) u
+ON CONFLICT DO NOTHING
 """
 _FORGET: Final = """
 DELETE FROM plugwave.ticks

@@ -56,6 +56,7 @@ UPDATE ticks SET open = ?1, state = ?3, rollout = ?4, data = ?5 WHERE schedule =
 """
 _ADD_TICK: Final = """
 INSERT INTO ticks(open, at_us, state, rollout, data, schedule) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
 """
 _FORGET: Final = """
 DELETE FROM ticks
