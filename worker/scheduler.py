@@ -65,6 +65,7 @@ class Scheduler:
         self._worker = worker
         self._seen: dict[ScheduleId, _Seen] = {}
         self._stopped = False
+        self._wake = anyio.Event()
 
     def stop(self) -> None:
         """Take nothing more up: this worker drains."""
@@ -78,8 +79,11 @@ class Scheduler:
         """
         async with anyio.create_task_group() as tasks:
             while not self._stopped:
+                # Made before the look, so that a tick that is through meanwhile is not missed.
+                self._wake = anyio.Event()
                 await self.look(tasks)
-                await self._clock.sleep(LOOK_EVERY_S)
+                with anyio.move_on_after(LOOK_EVERY_S):
+                    await self._wake.wait()
 
     async def rests(self) -> bool:
         """Whether no schedule has anything to do now, as far as it was looked at."""
@@ -176,6 +180,7 @@ class Scheduler:
         finally:
             seen.working.discard(at_us)
             seen.rev = None
+            self._wake.set()
 
 
 async def sight_of(store: SchedulingStore, schedule: ScheduleId) -> ScheduleLook | None:

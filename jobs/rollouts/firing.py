@@ -180,7 +180,7 @@ class _Now:
             until_us = fires_us + seconds_to_us(timing.misfire_grace_s)
             tick = TickRow(at_us=one.at_us, state=TickState.DUE, until_us=until_us, late=one.late)
             if self._row.paused is not None:
-                self._drop(tick, Skipped.PAUSED, _paused_words(self._row))
+                self._drop(tick, Skipped.PAUSED, paused_words(self._row))
             elif one.skipped is not None:
                 self._drop(tick, one.skipped, _MISSED_WORDS[one.skipped])
             else:
@@ -217,7 +217,7 @@ class _Now:
             idle = [*self._in(TickState.QUEUED), *self._unplanned()]
             for tick in idle:
                 if tick.manual is None:
-                    self._drop(tick, Skipped.PAUSED, _paused_words(self._row))
+                    self._drop(tick, Skipped.PAUSED, paused_words(self._row))
         for tick in self._unplanned():
             if self._look.now_us > tick.until_us:
                 why = tick.why or "no worker took it up"
@@ -289,7 +289,8 @@ _MISSED_WORDS: Final = {
 }
 
 
-def _paused_words(row: ScheduleRow) -> str:
+def paused_words(row: ScheduleRow) -> str:
+    """Return who paused the schedule, and why."""
     assert row.paused is not None
     why = "" if row.paused.why is None else f": {row.paused.why}"
     return f"the schedule was paused by {row.paused.by}{why}"
