@@ -10,7 +10,6 @@ import anyio
 import pytest
 
 from jobs.decide import Rules
-from jobs.errors import CloudUnreachableError
 from jobs.model import PluginSeen, PoolSeen, Target
 from jobs.rollouts.observed import Observed, Offer
 from jobs.rollouts.plan import Plan
@@ -47,9 +46,14 @@ spec:
 """
 
 
-def a_schedule(more: str = "overlap: skip", bake: str = "0s") -> ScheduleManifest:
+def a_schedule(
+    more: str = "overlap: skip", bake: str = "0s", cron: str = "* * * * *"
+) -> ScheduleManifest:
     """Return a schedule of every minute whose rollout lasts a little longer than *bake*."""
     text = MANIFEST.replace("MORE", more).replace("BAKE", bake)
+    text = text.replace("* * * * *", cron).replace(
+        "  misfireGrace: 5m\n" * ("misfireGrace" in more), ""
+    )
     found = read_document(text.encode(), "s.yaml")
     assert isinstance(found, ScheduleManifest)
     return found
@@ -63,10 +67,6 @@ class SeenFleet:
         self._clock = clock
         self.pools = pools
         self.version = 2
-        self.newer = True
-        """Whether each plan finds a newer version on offer than the one before."""
-        self.away = 0
-        """For how many plans the cloud is away."""
         self.planned: list[str] = []
 
     def serves(self, profile: str | None) -> bool:
@@ -76,11 +76,8 @@ class SeenFleet:
     async def plan(self, row: ScheduleRow) -> Plan:
         """Return the plan for the fleet as it is now."""
         await self._clock.sleep(2.0)
-        if self.away:
-            self.away -= 1
-            raise CloudUnreachableError("the cloud is away")
         offers = (Offer(version=f"{self.version}.0"), Offer(version="1.0"))
-        self.version += self.newer
+        self.version += 1
         seen = [self._observed(number, offers) for number in range(self.pools)]
         plan = make_plan(recurrence_of_row(row).manifest, seen, TERMS)
         self.planned.append(plan.digest)

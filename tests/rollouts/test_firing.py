@@ -18,7 +18,6 @@ from jobs.rollouts.firing import (
     resumed,
     run_now,
 )
-from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.planning import make_plan
 from jobs.rollouts.recurrence import Recurrence, beyond
 from jobs.rollouts.ticks import MOST_AT_ONCE, CatchUp, Overlap, Timing
@@ -47,7 +46,7 @@ def hourly(**more: Any) -> Recurrence:
         "overlap": Overlap.SKIP,
         "pause_after": None,
         "limits": AutoApply(),
-        "manifest": Manifest.model_construct(),
+        "manifest": a_manifest(),
         **more,
     }
     return Recurrence(name="weekly", timing=Timing(**timing), **facts)
