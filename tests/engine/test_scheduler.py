@@ -14,19 +14,23 @@ from jobs.errors import (
     CloudUnreachableError,
     NoPoolMatchedError,
 )
+from jobs.model import WorkerId
 from jobs.rollout_states import RolloutState
 from jobs.rollouts.plan import Plan
 from jobs.rollouts.recurrence import new_schedule
 from jobs.schedule_states import Skipped, TickState
 from jobs.store.protocol import Store
-from jobs.store.rollouts import RolloutRow, Word
+from jobs.store.rollouts import OrderKind, RolloutRow, Word
 from jobs.store.schedules import ScheduleRow, TickRow
 from tests.builders import NOON_US
 from tests.contract.conftest import ENGINES
+from tests.contract.rollout_steps import order
 from tests.engine.scheduled import ANA, NAME, a_schedule
-from tests.engine.schedulers import Planner, a_scheduler, look
+from tests.engine.schedulers import Me, Planner, a_scheduler, look
 from tests.fakes import FakeClock
 from worker import schedule_orders
+from worker.applying import Submission, begin
+from worker.conductor import Conductor
 from worker.scheduler import Scheduler
 
 
@@ -160,6 +164,49 @@ async def test_a_kill_after_any_write_neither_loses_nor_doubles_the_tick(tmp_pat
             assert [wave.written for wave in row.waves] == [wave.tally.size for wave in row.waves]
             findings = await desk.store.check()
             assert [one for one in findings if not one.ok] == []
+
+
+async def test_a_rollout_that_ended_before_its_tick_heard_of_it_is_not_begun_again(
+    tmp_path: Path,
+) -> None:
+    """Its worker died behind the begin, others ran it to its end: the key tells that it was."""
+    async with desk_in(tmp_path) as desk:
+        desk.clock.advance(61)
+        dying = await desk.scheduler(Planner(), Mortal(desk.store, 8, [0]))
+        try:
+            await look(dying)
+        except* DyingError:
+            pass
+        (row,) = await desk.rollouts()
+        assert (await desk.fates(), row.state) == ([TickState.DUE], RolloutState.WAITING)
+        await desk.store.leave(dying._worker.worker)
+        await order(desk.store, row.id, OrderKind.ABORT)
+        conductor = Conductor(desk.store, desk.clock, Me(WorkerId(1)))
+        await conductor.look()
+
+        scheduler = await desk.scheduler()
+        await look(scheduler)
+        await look(scheduler)
+
+        assert [one.state for one in await desk.rollouts()] == [RolloutState.ABORTED]
+        assert await desk.fates() == [TickState.ENDED]
+
+
+async def test_a_submission_repeated_by_its_key_writes_the_jobs_of_its_own_plan(
+    tmp_path: Path,
+) -> None:
+    """Planned anew of another fleet, the second try finishes what the first one began."""
+    async with desk_in(tmp_path) as desk:
+        row, planner = await desk.row(), Planner()
+        small, large = await planner.plan(row), await planner.plan(row)
+        dying = Mortal(desk.store.rollouts, 2, [0])
+        with pytest.raises(DyingError):
+            await begin(dying, Submission(plan=small, word=ANA, key="k"), NOON_US)
+
+        begun = await begin(desk.store.rollouts, Submission(plan=large, word=ANA, key="k"), NOON_US)
+
+        assert (begun.again, begun.row.plan) == (True, small.digest)
+        assert [wave.written for wave in begun.row.waves] == [2]
 
 
 async def test_a_cloud_that_is_away_is_asked_again_within_the_grace(tmp_path: Path) -> None:

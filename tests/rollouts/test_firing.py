@@ -271,10 +271,22 @@ def test_a_schedule_pauses_after_failures_in_a_row(
     if pauses:
         assert now.paused is not None
         assert "ro-7" in str(now.paused.why)
-        ticks = decided.change.ticks if decided.change is not None else ()
-        open_ones = [one for one in ticks if one.is_open]
-        again = fire(hourly(pause_after=limit), look("08:31", *open_ones, row=now, run=run))
-        assert again.change is None or again.change.row.failures == after
+
+
+def test_a_failure_is_counted_once_though_it_is_seen_often() -> None:
+    """Stopped by a rule, looked at again, and ended at last: one rollout, one failure."""
+    stopped = a_run(RolloutState.PAUSED, facts=STOP)
+    first = fire(hourly(pause_after=9), look("08:30", a_tick("08:00"), run=stopped)).change
+    assert first is not None
+    assert (first.row.failures, first.ticks[0].bad) == (1, True)
+
+    seen = look("08:31", first.ticks[0], row=first.row, run=stopped)
+    ended = look("08:32", first.ticks[0], row=first.row, run=a_run(RolloutState.ABORTED))
+
+    assert fire(hourly(pause_after=9), seen).change is None
+    last = fire(hourly(pause_after=9), ended).change
+    assert last is not None
+    assert (last.row.failures, last.ticks[0].state) == (1, TickState.ENDED)
 
 
 def test_a_failing_run_is_not_replaced_by_the_next_one() -> None:
