@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from jobs.errors import ConflictError, StaleRevisionError
+from jobs.errors import ScheduleBusyError, StaleRevisionError
 from jobs.rollouts.firing import ScheduleLook, fire, paused_by, resumed, run_now
 from jobs.rollouts.recurrence import recurrence_of_row
 from jobs.schedule_states import TickState
@@ -77,7 +77,7 @@ async def run(store: SchedulingStore, name: str, word: Word) -> tuple[ScheduleRo
 
     Raises:
         NothingMatchedError: If there is none.
-        ConflictError: If the run before it has not ended, and the schedule skips then.
+        ScheduleBusyError: If the run before it has not ended, and the schedule skips then.
     """
     asked: list[TickRow] = []
 
@@ -85,10 +85,7 @@ async def run(store: SchedulingStore, name: str, word: Word) -> tuple[ScheduleRo
         wanted = run_now(recurrence_of_row(look.row), look, word)
         (tick,) = wanted.fresh
         if tick.state is TickState.SKIPPED:
-            raise ConflictError(
-                f"schedule '{name}' runs already: {tick.why}",
-                do="wait for its end, or let it queue or replace with spec.overlap",
-            )
+            raise ScheduleBusyError(f"schedule '{name}' runs already: {tick.why}")
         asked[:] = [tick]
         return wanted
 
