@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,7 @@ class Recurrence:
     overlap: Overlap
     pause_after: int | None
     limits: AutoApply
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
     """Of the rollout of each tick."""
 
 

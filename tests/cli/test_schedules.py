@@ -104,9 +104,18 @@ def test_what_is_wrong_with_a_schedule_is_told_at_once(cli: Cli) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_plan_beyond_the_limits_waits_for_a_person(cli: Cli, start: Start) -> None:
-    """The tick is planned, the plan is shown in list and status, and a person applies it."""
+    """The tick is planned, the plan is shown in list and status, and a person applies it.
+
+    The fleet file was read when the schedule was applied, so that any machine may plan.
+    """
     cloud = start()
-    kept(cli, "{poolsAtMost: 1, actions: [install]}")
+    pools = [name.split("/") for name in cli("pools", "list", "-o", "name").lines]
+    rows = [f"{project},{pool},{region}" for region, project, pool in pools]
+    write(cli, "\n".join(["project_id,pool_name,region", *rows]), "fleet.csv")
+    limits = "{poolsAtMost: 1, actions: [install]}"
+    text = SCHEDULE.replace("LIMITS", limits).replace("targets: {", "targets: {file: fleet.csv, ")
+    assert cli("apply", write(cli, text)).code == 0
+    (cli.folder / "fleet.csv").unlink()
     assert cli("schedules", "run", "weekly", "--reason", "now").code == 0
     assert cli("work", "--until-empty").code == 0
     assert sends(cloud) == []

@@ -52,6 +52,14 @@ async def test_a_schedule_is_kept_whole_and_applying_it_again_changes_nothing(st
     assert await store.schedules.schedules() == [row]
 
 
+async def test_a_schedule_tells_nothing_of_its_inputs(store: Store) -> None:
+    """Its manifest may hold secrets: no repr shows it, so no log and no error can."""
+    put = await store.schedules.put_schedule(new(body='{"dbPassword":"planted-secret"}'))
+
+    assert "planted-secret" not in repr(put) + repr(new(body='"planted-secret"'))
+    assert "planted-secret" in put.row.body
+
+
 async def test_a_schedule_with_other_times_begins_to_tick_now(
     store: Store, clock: FakeClock
 ) -> None:

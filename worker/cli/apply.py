@@ -144,7 +144,8 @@ async def _planned(
     live = await look.store.rollouts.rollout(plan.name)
     if live is not None and live.plan == plan.digest and live.state in LIVE_ROLLOUTS:
         return plan, live
-    made, _ = await plan_now(look, manifest_of(plan), asked.what, console)
+    fleet = await _kept_fleet(look.store, plan) if set(asked.what) <= HEX else None
+    made, _ = await plan_now(look, manifest_of(plan), asked.what, console, fleet)
     if made.digest != plan.digest:
         found = moved(plan, made)
         raise StalePlanError(
@@ -153,6 +154,12 @@ async def _planned(
             moved=found,
         )
     return plan, None
+
+
+async def _kept_fleet(store: Store, plan: Plan) -> bytes | None:
+    """Return the fleet file of the schedule that made the plan; None when there is none."""
+    row = await store.schedules.schedule(plan.name)
+    return None if row is None or row.fleet is None else row.fleet.encode()
 
 
 async def _given(store: Store, asked: Asked) -> Plan:

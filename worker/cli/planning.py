@@ -25,7 +25,7 @@ MOST_BYTES: Final = 64 * MAX_BYTES
 
 
 async def plan_now(
-    look: Outlook, manifest: Manifest, file: str, console: Console
+    look: Outlook, manifest: Manifest, file: str, console: Console, fleet: bytes | None = None
 ) -> tuple[Plan, Sight]:
     """Return the plan of *manifest* for the fleet as it is now, and what was seen of that.
 
@@ -34,8 +34,9 @@ async def plan_now(
         manifest: What is wanted.
         file: Where the manifest stands: its fleet file is beside it.
         console: Hears what could not be read.
+        fleet: The fleet file, when it is not to be read from there.
     """
-    listed = fleet_content(manifest, file)
+    listed = fleet_content(manifest, file) if fleet is None else fleet
     rows = None if listed is None else read_fleet(listed, manifest.spec.targets.file or "")
     if console.live:
         console.say(

@@ -95,8 +95,10 @@ def waiting_lines(row: ScheduleRow, ticks: Sequence[TickRow]) -> list[str]:
         told.append(f"{row.name}: {paused_words(row)}; go on: plugwave schedules resume {row.name}")
     for tick in ticks:
         if tick.state is TickState.WAITING and tick.plan is not None:
-            digest = tick.plan[:SHORT_DIGEST]
-            told.append(f"{row.name} waits for a person: {tick.why}; plugwave apply {digest}")
+            apply = f"plugwave apply {tick.plan[:SHORT_DIGEST]}"
+            if row.profile is not None:
+                apply += f" --profile {row.profile}"
+            told.append(f"{row.name} waits for a person: {tick.why}; {apply}")
     return [clean_text(line, TEXT) for line in told]
 
 
