@@ -19,7 +19,8 @@
     ├── NothingMatchedError   the filter names nothing (exit 6)
     │   └── NoPoolMatchedError
     ├── ConflictError         same key, other content (exit 7)
-    │   └── StalePlanError    a plan is not what it was made as
+    │   ├── StalePlanError    a plan is not what it was made as
+    │   └── ScheduleBusyError a schedule runs already, and skips then
     ├── StateError            the job is not where the caller thinks
     │   ├── IllegalTransitionError
     │   ├── LeaseLostError    another worker may hold the job
@@ -222,6 +223,13 @@ class StalePlanError(ConflictError):
 
     code = "PLAN-04"
     do = "make a new plan: plugwave plan FILE"
+
+
+class ScheduleBusyError(ConflictError):
+    """A schedule was asked to run while its run before is alive; nothing was written."""
+
+    code = "SCHED-01"
+    do = "wait for its end, or let it queue or replace with spec.overlap"
 
 
 class StateError(PlugwaveError):

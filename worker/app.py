@@ -7,58 +7,44 @@ tests and rehearsals can put the same parts together differently.
 import os
 import random
 import socket
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import anyio
-from anyio.abc import TaskGroup
 
 from config.addresses import StoreEngine
 from config.choices import ReadFirst
-from config.settings import CloudSettings, Settings
-from jobs.clock import Clock, SystemClock
+from config.settings import Settings
+from jobs.clock import SystemClock
 from jobs.decide import Rules, UpgradeCall
-from jobs.errors import ConfigError, PlugwaveError
 from jobs.states import HELD_STATES
-from jobs.store.protocol import LimitStore, Store, WorkerInfo
+from jobs.store.protocol import Store, WorkerInfo
 from jobs.usual import UsualTimes
-from worker.accounts import Accounts, note_refusals, placed
+from worker.accounts import Accounts, note_refusals
 from worker.brokers.inbox import InboxDuty
 from worker.calls import CallCounts
 from worker.conductor import Conductor
+from worker.contact import first_of, new_wallet, opened_wires
 from worker.credentials.chain import choose
 from worker.credentials.defaults import request_defaults
-from worker.credentials.fetching import Fetcher, WireFetcher
 from worker.credentials.sources import Surroundings
-from worker.credentials.turns import Turns
-from worker.credentials.wallet import Credential, Wallet
-from worker.discovery import Discovery
 from worker.executor import Executor
 from worker.garbage import collected_rarely
-from worker.guard import KeyGuard
-from worker.inquiry import Inquiry
-from worker.lease import NoLease, WorkerLease
-from worker.modelarts.iam import IamClient
-from worker.modelarts.transport import ANSWER_LIMIT_BYTES, Transport, TransportSettings
-from worker.modelarts.urls import Urls
+from worker.lease import WorkerLease
+from worker.modelarts.transport import ANSWER_LIMIT_BYTES
 from worker.patrol import Patrol
 from worker.prospects import Prospects
 from worker.reporting import Reporter, report_folder
 from worker.runner import Runner, RunnerLimits
+from worker.scheduler import Scheduler
 from worker.statistics import InHand, WorkerStatistics
 from worker.stores import opened_store
-from worker.switchboard import Account, Switchboard, pace_of
+from worker.switchboard import Account, Switchboard
+from worker.tick_plans import TickPlans
 from worker.troubles import Troubles
 from worker.upkeep import Upkeep
 
 LOOK_EVERY_S = 0.5
 """How often the figures that live in the store are read anew for progress lines."""
-
-
-FLEET_LIMIT_BYTES = 64 * 1024 * 1024
-"""Largest list that discovery reads: pools have no pages, and each takes a few kilobytes."""
 
 
 def rules_of(settings: Settings, rng: random.Random) -> Rules:
@@ -80,48 +66,6 @@ def rules_of(settings: Settings, rng: random.Random) -> Rules:
         read_first=cloud.read_first is ReadFirst.ALWAYS,
         rng=rng,
     )
-
-
-def _tls(settings: CloudSettings) -> ssl.SSLContext | None:
-    if settings.ca_file is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(settings.ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"cloud.ca_file {settings.ca_file} cannot be used: {error}") from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wires:
-    """The connections of this process; ``local`` never goes through a proxy."""
-
-    outward: Transport
-    local: Transport
-
-
-@asynccontextmanager
-async def _wires(cloud: CloudSettings, clock: Clock, limit_bytes: int) -> AsyncIterator[Wires]:
-    settings = TransportSettings(
-        trust_env=cloud.trust_env,
-        tls=_tls(cloud),
-        answer_limit_bytes=limit_bytes,
-        # Half of the settle time stays for what the cloud itself does late.
-        unacked_s=min(cloud.request_timeout, max(cloud.settle / 2, 1.0)),
-    )
-    async with Transport(clock, settings) as outward, Transport(clock) as local:
-        yield Wires(outward=outward, local=local)
-
-
-def _wallet(
-    settings: Settings, wires: Wires, counts: CallCounts, store: LimitStore, tasks: TaskGroup
-) -> Wallet:
-    """Return the credentials of this process; what they ask for is limited and counted."""
-    clock = counts.troubles.clock
-    turns = Turns(
-        pace_of(settings.cloud), store=store, clock=clock, tasks=tasks, counted=counts.count
-    )
-    fetcher = WireFetcher(wires.outward, wires.local, turns.turn, clock)
-    return Wallet(settings, Surroundings.of(os.environ), fetcher)
 
 
 class Work:
@@ -181,13 +125,13 @@ class Work:
                         self._clock.anchor(await store.now_us())
                     await self._run(store)
         except BaseExceptionGroup as group:
-            raise _first_of(group) from None
+            raise first_of(group) from None
 
     async def _run(self, store: Store) -> None:
         settings = self._settings
-        opened = _wires(settings.cloud, self._clock, ANSWER_LIMIT_BYTES)
+        opened = opened_wires(settings.cloud, self._clock, ANSWER_LIMIT_BYTES)
         async with opened as wires, anyio.create_task_group() as tasks:
-            wallet = _wallet(settings, wires, self._counts, store, tasks)
+            wallet = new_wallet(settings, wires, self._counts, store, tasks)
             accounts = Accounts(settings, wallet, wires.outward, store=store, clock=self._clock)
             served = accounts.all()
             lease = self._new_lease(store)
@@ -237,10 +181,13 @@ class Work:
         conductor = Conductor(store, self._clock, lease, ended=reporter.wake)
         defaults = request_defaults(settings, Surroundings.of(os.environ))
         inbox = InboxDuty(store, self._clock, defaults=defaults)
+        plans = TickPlans(settings, store, self._clock)
+        scheduler = Scheduler(store, self._clock, plans, lease)
 
         def close() -> None:
             switchboard.close()
             conductor.stop()
+            scheduler.stop()
 
         patrol = Patrol(store, self._clock, switchboard.calls_for)
         upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
@@ -257,13 +204,13 @@ class Work:
                 self._troubles,
                 credentials,
                 unreachable_after_s=settings.cloud.unreachable_after,
-                rests=(inbox.rests, conductor.rests),
+                rests=(inbox.rests, scheduler.rests, conductor.rests),
                 halted=conductor.halted,
             ),
             calls_for=switchboard.calls_for,
             close_turns=close,
             rate=switchboard.rate,
-            duties=(upkeep.run, conductor.run, inbox.run, patrol.run),
+            duties=(upkeep.run, conductor.run, inbox.run, patrol.run, scheduler.run),
         )
 
     def _limits(self) -> RunnerLimits:
@@ -332,72 +279,3 @@ class Work:
             draining=runner.draining if runner is not None else self._stop_asked,
             trouble=self._troubles.sentence(),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contact:
-    """What is needed to ask the cloud as one credential; *fetcher* asks without it."""
-
-    discovery: Discovery
-    credential: Credential
-    guard: KeyGuard
-    fetcher: Fetcher
-
-
-@asynccontextmanager
-async def discovering(
-    settings: Settings, store: LimitStore, clock: Clock | None = None
-) -> AsyncIterator[Discovery]:
-    """Ask the cloud what there is while the block lasts; *store* has the limiter's rows.
-
-    Raises:
-        ConfigError: If no credential is configured.
-    """
-    async with asking(settings, store, clock) as contact:
-        yield contact.discovery
-
-
-@asynccontextmanager
-async def asking(
-    settings: Settings, store: LimitStore, clock: Clock | None = None
-) -> AsyncIterator[Contact]:
-    """The same, with what stands behind it.
-
-    Raises:
-        ConfigError: If no credential is configured.
-    """
-    clock = clock or SystemClock()
-    counts = CallCounts(Troubles(clock))
-    opened = _wires(settings.cloud, clock, FLEET_LIMIT_BYTES)
-    try:
-        async with opened as wires, anyio.create_task_group() as tasks:
-            wallet = _wallet(settings, wires, counts, store, tasks)
-            account = Accounts(settings, wallet, wires.outward, store=store, clock=clock).account()
-            credential = wallet.get()
-            cloud = placed(settings.cloud_of(), credential)
-            beside = None if credential.iam is None else str(credential.iam)
-            urls = Urls(cloud.endpoint, cloud.endpoints, iam=cloud.iam_endpoint or beside)
-            board = Switchboard({None: account}, cloud, NoLease(), counts, store=store, tasks=tasks)
-            rng = random.Random()  # noqa: S311 - jitter, not a secret
-            inquiry = Inquiry(board.calls_to, clock=clock, rng=rng)
-            iam = IamClient(wires.outward, urls, credential.authorizer, clock)
-            yield Contact(
-                discovery=Discovery(account.client, iam, urls, inquiry),
-                credential=credential,
-                guard=account.guard,
-                fetcher=wallet.fetcher,
-            )
-            tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise _first_of(group) from None
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that a person should hear of: our own first, else the first bug."""
-    own, others = group.split(PlugwaveError)
-    found: BaseException = own if own is not None else group
-    if own is None and others is not None:
-        found = others
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -11,13 +11,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from jobs.clock import MICROSECONDS, seconds_to_us
+from jobs.clock import MICROSECONDS, iso, seconds_to_us
 from jobs.errors import ConflictError, ManifestContradictionError, StaleRevisionError
 from jobs.model import RolloutId, rollout_name
 from jobs.requests import canonical
 from jobs.rollout_states import LIVE_ROLLOUTS, RolloutEvent, RolloutState
 from jobs.rollouts.course import course_of, manifest_of, planned_jobs
-from jobs.rollouts.plan import Plan, plan_body
+from jobs.rollouts.plan import Plan, kept_plan, plan_body
 from jobs.rollouts.unserved import unserved
 from jobs.store.rollouts import (
     Advance,
@@ -121,14 +121,27 @@ async def _written(store: RolloutStore, rollout: RolloutId, asked: Submission) -
     row = await _row(store, rollout)
     if row.state is not RolloutState.PLANNED:
         return row
+    plan = await _own_plan(store, row, asked.plan)
     try:
-        for jobs in batches(planned_jobs(asked.plan, profile=asked.profile)):
+        for jobs in batches(planned_jobs(plan, profile=asked.profile)):
             await store.plan_jobs(rollout, jobs)
     except ConflictError as error:
         why = Word(by=asked.word.by, why=str(error), where=asked.word.where)
         await store.order(Order(rollout=rollout, kind=OrderKind.ABORT, word=why))
         raise
     return await applied(store, row)
+
+
+async def _own_plan(store: RolloutStore, row: RolloutRow, asked: Plan) -> Plan:
+    """Return the plan that the rollout was started with.
+
+    Whoever repeats a submission by its key has planned anew, and the fleet may have moved.
+    """
+    if row.plan == asked.digest:
+        return asked
+    kept = await store.plan(row.plan)
+    assert kept is not None, "the store keeps the plan of every rollout"
+    return kept_plan(kept.body, kept.digest, iso(kept.made_us) or "")
 
 
 async def applied(store: RolloutStore, row: RolloutRow) -> RolloutRow:

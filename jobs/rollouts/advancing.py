@@ -61,6 +61,10 @@ UNDO: Final = "undo"
 """Under this fact: that the rollout is to be undone once nothing of it is in flight."""
 
 EXPIRED: Final = "expired"
+SUPERSEDED: Final = "superseded"
+"""Why: its time is over, or a newer rollout takes its place."""
+
+_ENDS_BY: Final = {EXPIRED: RolloutEvent.LAPSED, SUPERSEDED: RolloutEvent.REPLACED}
 RULE: Final = "rule"
 ASKED: Final = "asked_us"
 ENDED: Final = "ended_us"
@@ -124,10 +128,9 @@ def _winding_up(sight: Sight) -> Decision:
         text = f"{len(sight.flying)} jobs under way end; the cloud cannot take them back"
         return Decision(holds=(Hold(reason=WaitReason.PAUSED, text=text),))
     waves = [WaveMove(wave=one.n, event=event) for one in row.waves for event in _closing(one)]
-    event = RolloutEvent.DRAINED
-    if row.facts.get(ENDING) == EXPIRED:
-        undoes = row.kind is RolloutKind.ROLLBACK
-        event = RolloutEvent.RESTORED_PARTLY if undoes else RolloutEvent.LAPSED
+    event = _ENDS_BY.get(str(row.facts.get(ENDING)), RolloutEvent.DRAINED)
+    if event is RolloutEvent.LAPSED and row.kind is RolloutKind.ROLLBACK:
+        event = RolloutEvent.RESTORED_PARTLY
     change = Advance(rollout=row.id, rev=row.rev, waves=waves, moves=[(event, {})])
     return Decision(change=change, undo=UNDO in row.facts)
 

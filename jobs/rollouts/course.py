@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from jobs.model import InputsBase, JobRequest, PluginWish
 from jobs.requests import fingerprint, natural_key
-from jobs.rollouts.manifest import Manifest
+from jobs.rollouts.manifest import Manifest, Spec
 from jobs.rollouts.pace import most_down
 from jobs.rollouts.plan import Plan, PlanRow
 from jobs.rollouts.stopping import Rule, rules_of
@@ -117,10 +117,7 @@ def course_of(plan: Plan) -> Course:
         down=plan.down,
         bounded=spec.overshoot == "bounded",
         on_stop=spec.on_stop,
-        calendar=Calendar(
-            windows=tuple(_window(one) for one in spec.windows),
-            freezes=tuple(_freeze(one) for one in spec.freezes if one.ics is None),
-        ),
+        calendar=calendar_of(spec),
         fits=spec.window_fit == "p95",
         suspect_after=spec.job.suspect_after,
         deadline_s=spec.job.deadline,
@@ -128,6 +125,14 @@ def course_of(plan: Plan) -> Course:
         expires_s=spec.expires,
         undoes=spec.on_stop.do == "rollback" or spec.rollback.trigger == "on-stop",
         undo_s=spec.rollback.expires,
+    )
+
+
+def calendar_of(spec: Spec) -> Calendar:
+    """Return the windows and freezes of a manifest."""
+    return Calendar(
+        windows=tuple(_window(one) for one in spec.windows),
+        freezes=tuple(_freeze(one) for one in spec.freezes if one.ics is None),
     )
 
 

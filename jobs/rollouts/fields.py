@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
-from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, PlainValidator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
@@ -20,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from jobs.durations import parse_duration
 from jobs.names import is_name, is_project, is_region
 from jobs.requests import did_you_mean, quoted
+from jobs.rollouts.ticks import checked_cron
 
 LONGEST_S: Final = 366 * 86_400.0
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -190,10 +190,9 @@ def _local(value: object) -> str:
 
 def _cron(text: str) -> str:
     try:
-        CronSim(text, datetime(2026, 1, 1))  # noqa: DTZ001 - only the syntax is looked at
-    except CronSimError as error:
-        raise wrong(f"{_shown(text)} is no cron line: {error}", 'such as "0 3 * * SUN"') from None
-    return text
+        return checked_cron(text)
+    except ValueError as error:
+        raise wrong(str(error), 'such as "0 3 * * SUN"') from None
 
 
 def _recurrence(text: str) -> str:

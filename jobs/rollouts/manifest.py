@@ -189,9 +189,14 @@ def expanded(manifest: Manifest) -> dict[str, Any]:
 
 
 def manifest_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a manifest, for editors: what a preset fills in is optional."""
-    schema = Manifest.model_json_schema()
+    """Return the JSON Schema of a manifest, for editors."""
+    return {"title": "plugwave rollout", **rollout_schema(Manifest)}
+
+
+def rollout_schema(model: type[Closed]) -> dict[str, Any]:
+    """Return the JSON Schema of a model with a `Spec` in it: what a preset fills in is optional."""
+    schema = model.model_json_schema()
     filled = {key for preset in PRESETS.values() for key in preset}
     spec = schema["$defs"]["Spec"]
     spec["required"] = [name for name in spec["required"] if name not in filled]
-    return {"title": "plugwave rollout", **schema}
+    return schema

@@ -1,19 +1,33 @@
 """From the bytes of a file to a manifest, or to everything that is wrong with it."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from jobs.errors import ManifestError, manifest_error
+from jobs.requests import did_you_mean
 from jobs.rollouts.findings import findings_of
 from jobs.rollouts.manifest import Manifest, with_preset
 from jobs.rollouts.marks import Finding, Mark, excerpt
+from jobs.rollouts.recurring import (
+    KIND,
+    ScheduleManifest,
+    rollout_of,
+    with_inner_preset,
+)
 from jobs.rollouts.yamltext import SYNTAX, YamlDocument, YamlRefusedError, parse_yaml
 
 NO_TEXT: Final = "MAN-01"
 CANNOT_SET: Final = "MAN-09"
+
+_Model = type[Manifest] | type[ScheduleManifest]
+_KINDS: Final[Mapping[str, tuple[_Model, Callable[[Any], Any]]]] = MappingProxyType(
+    {KIND: (ScheduleManifest, with_inner_preset)}
+)
+"""Kinds beside the rollout, which is what a misspelt kind is compared with."""
 
 
 def read_manifest(data: bytes, name: str, changes: Mapping[str, str] | None = None) -> Manifest:
@@ -24,9 +38,23 @@ def read_manifest(data: bytes, name: str, changes: Mapping[str, str] | None = No
         name: What it is called in messages.
         changes: Values by dotted path that are laid over it (``--set``), each as YAML.
 
+    Of a schedule's manifest it is that of the rollout of each tick.
+
     Raises:
         ManifestError: If it is not acceptable; tells all findings at once, each with its
             place, and never holds a value of the plug-in's inputs.
+    """
+    found = read_document(data, name, changes)
+    return rollout_of(found) if isinstance(found, ScheduleManifest) else found
+
+
+def read_document(
+    data: bytes, name: str, changes: Mapping[str, str] | None = None
+) -> Manifest | ScheduleManifest:
+    """Return what a file holds, a rollout or a schedule; as `read_manifest`.
+
+    Raises:
+        ManifestError: Likewise.
     """
     text = decoded(data, name)
     try:
@@ -43,11 +71,13 @@ def read_manifest(data: bytes, name: str, changes: Mapping[str, str] | None = No
         )
         raise refusal([finding], name, document.lines)
     document = _changed(document, changes or {}, name)
-    filled = with_preset(document.value)
+    kind = str(document.value.get("kind"))
+    meant = did_you_mean(kind, [*_KINDS, "Rollout"]) or kind
+    model, fill = _KINDS.get(meant, (Manifest, with_preset))
     try:
-        return Manifest.model_validate(filled)
+        return model.model_validate(fill(document.value))
     except ValidationError as error:
-        found = findings_of(error, document, Manifest)
+        found = findings_of(error, document, model)
     raise refusal(found, name, document.lines)
 
 

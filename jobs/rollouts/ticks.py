@@ -10,21 +10,21 @@ Jitter is a hash of the schedule and the tick, so every scheduler computes the s
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import takewhile
+from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from jobs.clock import MICROSECONDS, seconds_to_us
+from jobs.schedule_states import Skipped
 
-MOST_MISSED: Final = 10_000
-"""Missed ticks that are told of one by one; a minutely schedule has that many in a week."""
+MOST_AT_ONCE: Final = 500
+"""Due ticks that one look decides about: some 30 ms of reckoning."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -55,15 +55,6 @@ class Overlap(StrEnum):
     REPLACE = "replace"  # the older run is superseded
 
 
-class Skipped(StrEnum):
-    """Why a tick did not fire."""
-
-    MISSED = "missed"  # later than the grace allows
-    CAUGHT_UP = "caught-up"  # a newer missed tick was run instead
-    OVERLAP = "overlap"  # the run before it was still alive
-    PAUSED = "paused"  # the schedule was paused
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """When a schedule fires; ``misfire_grace_s`` is how late a tick may still fire."""
@@ -77,10 +68,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """One due tick; *skipped* says why it must not fire, None that it must."""
+    """One due tick; *skipped* says why it must not fire, None that it must.
+
+    *late*: newer ticks are due as well, so it is a missed one that is run all the same.
+    """
 
     at_us: int
     skipped: Skipped | None = None
+    late: bool = False
 
 
 def checked_cron(text: str) -> str:
@@ -107,12 +102,23 @@ def in_words(cron: str) -> str:
 
 
 def ticks(timing: Timing, after_us: int) -> Iterator[int]:
-    """Yield the nominal times of the ticks after *after_us*, in order."""
+    """Yield the nominal times of the ticks after *after_us*, in order.
+
+    Each is asked for anew from the one before, as a scheduler does: around a change of the clock
+    what a list says that comes is what will fire.
+    """
+    at_us = _following(timing, after_us)
+    while at_us is not None:
+        yield at_us
+        at_us = _following(timing, at_us)
+
+
+def _following(timing: Timing, after_us: int) -> int | None:
     local = (_EPOCH + after_us * _MICROSECOND).astimezone(timing.zone)
-    for moment in CronSim(timing.cron, local):
-        at_us = (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
-        if at_us > after_us:
-            yield at_us
+    instants = (
+        (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND for moment in CronSim(timing.cron, local)
+    )
+    return next((at_us for at_us in instants if at_us > after_us), None)
 
 
 def jitter_us(timing: Timing, name: str, tick_us: int) -> int:
@@ -124,41 +130,54 @@ def jitter_us(timing: Timing, name: str, tick_us: int) -> int:
     return int(share * timing.jitter_s * MICROSECONDS)
 
 
+def due_us(timing: Timing, name: str, tick_us: int) -> int:
+    """Return when a tick fires: its nominal time and its jitter."""
+    return tick_us + jitter_us(timing, name, tick_us)
+
+
 def due_ticks(timing: Timing, name: str, *, last_us: int, now_us: int) -> Sequence[Tick]:
     """Return the ticks after *last_us* that are due by now, oldest first, each with its fate.
 
-    A tick is due once its jitter has passed.  One that is later than the grace is MISSED.
-    Of the others all fire, or only the newest, or only one that is not late at all, by the
-    policy; "late" is a tick that a newer one has overtaken.  A clock that went backwards
-    makes nothing due twice, because ticks up to *last_us* are never looked at again.
+    A tick is due once its jitter has passed, and never before the one in front of it: with a
+    jitter longer than their distance ticks keep their order.  One that is later than the grace
+    is MISSED.  Of the others all fire, or only the newest, or only one that is not late at
+    all, by the policy; "late" is a tick that a newer one has overtaken.  A clock that went
+    backwards makes nothing due twice, because ticks up to *last_us* are never looked at again.
+
+    At most MOST_AT_ONCE; whoever gets some asks again from the last of them on, until none come.
     """
-    nominal = takewhile(lambda at_us: at_us <= now_us, ticks(timing, last_us))
-    newest = deque(nominal, maxlen=MOST_MISSED)
-    due = [at for at in newest if at + jitter_us(timing, name, at) <= now_us]
-    grace_us = seconds_to_us(timing.misfire_grace_s)
-    return [Tick(at_us=at, skipped=_fate(timing, due, at, now_us - grace_us)) for at in due]
+    due: list[int] = []
+    for at_us in islice(ticks(timing, last_us), MOST_AT_ONCE + 1):
+        if due_us(timing, name, at_us) > now_us:
+            break
+        due.append(at_us)
+    newest_us = due[-1] if due else None
+    oldest_us = now_us - seconds_to_us(timing.misfire_grace_s)
+    alone = len(due) == 1
+    # The rest of a long row is never a single tick, which would look as if it were on time.
+    told = due if len(due) <= MOST_AT_ONCE else due[: MOST_AT_ONCE - 1]
+    return [
+        _fate(timing, name, at_us, oldest_us, newest=at_us == newest_us, alone=alone)
+        for at_us in told
+    ]
 
 
-def _fate(timing: Timing, due: Sequence[int], at_us: int, oldest_us: int) -> Skipped | None:
-    newest = at_us == due[-1]
-    if at_us < oldest_us:
-        return Skipped.MISSED
+def _fate(  # each fact of a tick that decides
+    timing: Timing, name: str, at_us: int, oldest_us: int, *, newest: bool, alone: bool
+) -> Tick:
+    if due_us(timing, name, at_us) < oldest_us:
+        return Tick(at_us=at_us, skipped=Skipped.MISSED)
     match timing.catch_up:
         case CatchUp.ALL:
-            return None
+            return Tick(at_us=at_us, late=not alone)
         case CatchUp.LATEST:
-            return None if newest else Skipped.CAUGHT_UP
+            return Tick(at_us=at_us, skipped=None if newest else Skipped.CAUGHT_UP)
         case CatchUp.NONE:
             # With nobody there for several ticks, even the newest was missed.
-            return None if newest and len(due) == 1 else Skipped.MISSED
+            return Tick(at_us=at_us, skipped=None if alone else Skipped.MISSED)
 
 
-def next_due_us(timing: Timing, name: str, *, last_us: int, now_us: int) -> int | None:
-    """Return when to look again: the first moment a tick after *last_us* and *now_us* is due."""
-    at_us = next(ticks(timing, max(last_us, now_us)), None)
-    late = [
-        at + jitter_us(timing, name, at)
-        for at in takewhile(lambda at: at <= now_us, ticks(timing, last_us))
-    ][:1]
-    coming = [] if at_us is None else [at_us + jitter_us(timing, name, at_us)]
-    return min(late + coming, default=None)
+def next_due_us(timing: Timing, name: str, *, last_us: int) -> int | None:
+    """Return when the first tick after *last_us* is due; in the past when it is already."""
+    at_us = next(ticks(timing, last_us), None)
+    return None if at_us is None else due_us(timing, name, at_us)

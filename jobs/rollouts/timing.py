@@ -3,10 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PositiveInt,
+    model_validator,
+)
 
 from jobs.durations import parse_duration
 from jobs.rollouts.fields import (
+    Amount,
     ClockTime,
     Closed,
     CronLine,
@@ -203,6 +211,33 @@ class Freeze(Closed):
         return self
 
 
+def _limits(value: object) -> object:
+    """Take true for no limits, and false for a person's word every time."""
+    if isinstance(value, bool):
+        return {} if value else {"actions": []}
+    return value
+
+
+Acting = Literal["install", "upgrade", "downgrade", "reconfigure"]
+
+
+def _all_actions() -> list[Acting]:
+    return ["install", "upgrade", "downgrade", "reconfigure"]
+
+
+class AutoApply(Closed):
+    """Which plans are applied without a person; any other waits for one."""
+
+    pools_at_most: Amount | None = None
+    """Pools that would be changed, as a number or a share of those that are meant."""
+
+    blocked_at_most: Amount | None = None
+    """Pools that are blocked or could not be read, likewise."""
+
+    actions: list[Acting] = Field(default_factory=_all_actions)
+    """What may be done on pools."""
+
+
 class Schedule(Closed):
     """A cron trigger that makes rollouts of this manifest."""
 
@@ -225,7 +260,12 @@ class Schedule(Closed):
     """What happens while the rollout before still runs."""
 
     pause_after_failures: PositiveInt | None = None
-    """Rollouts in a row that may end badly before the schedule pauses."""
+    """The schedule pauses after so many rollouts in a row that ended badly."""
+
+    auto_apply: Annotated[
+        AutoApply, BeforeValidator(_limits, json_schema_input_type=bool | AutoApply)
+    ] = Field(default_factory=AutoApply)
+    """Which plans need no person: true for all, false for none, or limits."""
 
 
 Happening = Literal["started", "paused", "approval-needed", "finished", "failed", "wave-passed"]

@@ -53,7 +53,7 @@ def _times(spec: Spec) -> Iterator[str]:
         if freeze.ics is not None:
             yield f"spec.freezes[{place}].ics: write from, until and timeZone instead"
     if spec.schedule is not None:
-        yield "spec.schedule: it starts nothing; call `plugwave apply` from cron and leave it out"
+        yield "spec.schedule: a plan runs once; apply its manifest to have it run by the clock"
 
 
 def _by_weekday(window: Window) -> bool:

@@ -23,7 +23,7 @@ from jobs.store.cursor import EventCursor
 from jobs.store.facts import Figure, Finding, StoreFacts
 from jobs.store.inbox import InboxStore
 from jobs.store.keeping import KeepingStore
-from jobs.store.rollouts import RolloutStore
+from jobs.store.schedules import WaveStore
 from jobs.store.sinks import SinkStore
 
 T = TypeVar("T")
@@ -368,13 +368,10 @@ class OperatorStore(Protocol):
         ...
 
 
-class Store(IntakeStore, WorkStore, LimitStore, KeepingStore, EventStore, OperatorStore, Protocol):
+class Store(
+    IntakeStore, WorkStore, LimitStore, KeepingStore, EventStore, OperatorStore, WaveStore, Protocol
+):
     """All of it; what an engine provides."""
-
-    @property
-    def rollouts(self) -> RolloutStore:
-        """Plans and rollouts, whose jobs are the same as those above."""
-        ...
 
     @property
     def inbox(self) -> InboxStore:

@@ -20,8 +20,11 @@ from jobs.states import JobEvent
 from jobs.store.protocol import Change, Store, WorkerInfo
 from jobs.store.sqlite import open_sqlite
 from worker.cli.main import run
+from worker.simulator import Simulator
 
 T = TypeVar("T")
+Start = Callable[..., Simulator]
+"""Starts a simulated cloud with the options given, and points the settings at it."""
 
 
 @dataclass(frozen=True)
@@ -123,4 +126,4 @@ def own_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-__all__ = ["A_WORKER", "Cli", "Ran", "claim_all", "own_home"]
+__all__ = ["A_WORKER", "Cli", "Ran", "Start", "claim_all", "own_home"]

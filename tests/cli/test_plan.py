@@ -265,17 +265,17 @@ def test_markdown_is_for_a_pull_request(cli: Cli, start: Start) -> None:
     assert cli("plan", "r.yaml", "--format", "md", "-o", "json").code == 2
 
 
-@pytest.mark.parametrize("use", ["fleet", "cron"])
-def test_what_init_writes_can_be_planned(cli: Cli, start: Start, use: str) -> None:
+@pytest.mark.parametrize(("use", "kind"), [("fleet", "rollout"), ("cron", "schedule")])
+def test_what_init_writes_can_be_planned(cli: Cli, start: Start, use: str, kind: str) -> None:
     """A first manifest with a schema beside it for the editor; nothing there is touched."""
     start()
 
     ran = cli("init", "--for", use)
-    name = f"{use}.rollout.yaml"
+    name = f"{use}.{kind}.yaml"
 
     assert ran.code == 0
     assert (cli.folder / name).read_text().startswith("# yaml-language-server: $schema=")
-    schema = json.loads((cli.folder / "rollout.schema.json").read_text())
+    schema = json.loads((cli.folder / f"{kind}.schema.json").read_text())
     assert schema["$defs"]["Spec"]["required"] == ["plugin"]
     assert cli("plan", name).code == 0
     assert cli("init", "--for", use).code == 2

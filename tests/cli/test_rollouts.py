@@ -1,18 +1,11 @@
 """`apply` and what steers a rollout: what a person does, sees, and a script can rely on."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
-
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from jobs.rollouts.plan import read_plan
-from tests.cli.running import Cli, Ran
+from tests.cli.running import Cli, Ran, Start
 from worker.cli.console import Console
-from worker.simulator import Simulator, SimulatorOptions
-
-Start = Callable[..., Simulator]
+from worker.simulator import Simulator
 
 MANIFEST = """\
 apiVersion: plugwave/v1
@@ -30,34 +23,6 @@ spec:
   stop: [{name: cap, failures: 2}]
 """
 GATED = MANIFEST.replace("tolerate: 0}", "tolerate: 0, after: [{approval: {}}]}")
-FAST = {
-    "CLOUD__AUTH": "none",
-    "CLOUD__RATE": "2000",
-    "CLOUD__BURST": "16",
-    "CLOUD__POLL_FIRST": "100ms",
-    "CLOUD__POLL_MAX": "200ms",
-    "CLOUD__SETTLE": "300ms",
-    "CLOUD__ABNORMAL_GRACE": "200ms",
-}
-
-
-@pytest.fixture
-def start(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start a fast simulated cloud in a thread of its own, and point the settings at it."""
-    del cli
-    with ExitStack() as stack:
-        portal = stack.enter_context(start_blocking_portal())
-
-        def started(**options: Any) -> Simulator:
-            chosen = {"projects": 2, "pools": 2, "installed": 0.5, "speed": 3000, **options}
-            simulator = Simulator(SimulatorOptions(**chosen))
-            cloud = stack.enter_context(portal.wrap_async_context_manager(simulator))
-            monkeypatch.setenv("PLUGWAVE_CLOUD__ENDPOINT", cloud.url)
-            for key, value in FAST.items():
-                monkeypatch.setenv(f"PLUGWAVE_{key}", value)
-            return cloud
-
-        yield started
 
 
 def write(cli: Cli, text: str = MANIFEST) -> str:

@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.cli.running import Cli
-from tests.cli.test_rollouts import FAST, Start, sends, start, write
-
-__all__ = ["FAST", "start"]
+from tests.cli.running import Cli, Start
+from tests.cli.test_rollouts import sends, write
 
 MANIFEST = """\
 apiVersion: plugwave/v1

@@ -23,6 +23,8 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from jobs.errors import BadRequestError, LeaseLostError
+from jobs.rollouts.recurrence import new_schedule
+from jobs.schedule_states import Skipped, TickState
 from jobs.states import JobEvent, JobState
 from jobs.store.protocol import JobFilter, Store
 from tests.builders import a_request
@@ -39,6 +41,8 @@ from tests.contract.steps import (
     claimed,
     move,
 )
+from tests.engine.scheduled import ANA, a_schedule
+from tests.engine.schedulers import Planner, a_scheduler, look
 from tests.fakes import FakeClock
 from tests.postgres.server import dsn_for
 
@@ -110,7 +114,16 @@ POINTS: Final[Mapping[int, tuple[str, tuple[str, ...]]]] = {
             f"{HERE}::test_a_step_of_the_clock_over_a_lease",
         ),
     ),
-    9: ("cron under 20 workers, missed by 3 h", ()),
+    9: (
+        "cron under 20 workers, missed by 3 h",
+        (
+            f"{HERE}::test_cron_under_20_workers_missed_by_3_hours",
+            "contract/test_schedules.py::test_of_many_schedulers_one_writes_a_tick",
+            "rollouts/test_firing.py::test_a_scheduler_that_slept_three_hours",
+            "engine/test_scheduler.py::test_two_schedulers_make_one_rollout_of_a_tick",
+            "engine/test_scheduler.py::test_a_kill_after_any_write_neither_loses_nor_doubles_the_tick",
+        ),
+    ),
     10: (
         "a poison row inside a batch of 500",
         (
@@ -201,9 +214,7 @@ POINTS: Final[Mapping[int, tuple[str, tuple[str, ...]]]] = {
 }
 """Each point of the list with the tests that stand for it, as FILE::TEST below tests/."""
 
-NOT_BUILT: Final[Mapping[int, str]] = {
-    9: "schedules do not exist yet; their issue brings the tests",
-}
+NOT_BUILT: Final[Mapping[int, str]] = {}
 """Points without a test, and why."""
 
 
@@ -337,6 +348,28 @@ async def test_ten_jobs_beside_a_million(store: Store) -> None:
     got = await claimed(store, one, 20)
 
     assert set(small) <= set(got)
+
+
+@pytest.mark.slow
+async def test_cron_under_20_workers_missed_by_3_hours(
+    store: Store, other: Store, clock: FakeClock
+) -> None:
+    """Point 9: twenty wake up together; each missed tick has one fate, and one rollout begins."""
+    schedule = a_schedule("misfireGrace: 90m", cron="0 * * * *")
+    await store.schedules.put_schedule(new_schedule(schedule, ANA))
+    planner = Planner()
+    workers = [await a_scheduler((store, other)[n % 2], clock, planner) for n in range(20)]
+    clock.advance(hours=3, minutes=10)
+
+    for _ in range(3):
+        await look(*workers)
+
+    [row] = await store.schedules.schedules()
+    ticks = await store.schedules.ticks(row.id)
+    fates = [tick.skipped or tick.state for tick in reversed(ticks)]
+    assert fates == [Skipped.MISSED, Skipped.CAUGHT_UP, TickState.STARTED]
+    assert planner.plans == len(await store.rollouts.rollouts()) == 1
+    await all_is_well(store)
 
 
 WORK: Final = """

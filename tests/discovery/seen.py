@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from worker.app import discovering
+from worker.contact import discovering
 from worker.discovery import Discovery, Place
 from worker.simulator import Simulator
 from worker.stores import opened_store

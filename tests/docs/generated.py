@@ -30,6 +30,8 @@ from jobs.report.results import RESULT_KEYS
 from jobs.rollout_states import ROLLOUT_TRANSITIONS, WAVE_TRANSITIONS
 from jobs.rollouts.fields import duration_text, percent_text
 from jobs.rollouts.manifest import Manifest
+from jobs.rollouts.recurring import ScheduleManifest
+from jobs.schedule_states import TICK_TRANSITIONS, Skipped
 from jobs.states import TRANSITIONS, JobState
 from worker.cli.catalogue import COMMANDS, EXIT_CODES, Entry
 
@@ -70,6 +72,12 @@ def state_table(table: Mapping[Any, Mapping[Any, Any]] = TRANSITIONS) -> str:
             for state, moves in table.items()
         ),
     )
+
+
+def tick_table() -> str:
+    """Every state of a tick, with why one was skipped."""
+    reasons = ", ".join(f"`{reason}`" for reason in Skipped)
+    return state_table(TICK_TRANSITIONS) + f"\n`skipped` is one of {reasons}.\n"
 
 
 def cause_table() -> str:
@@ -186,6 +194,13 @@ def manifest_fields() -> str:
     return _table(("Field", "Takes", "Default", "Meaning"), _fields_of(Manifest, ""))
 
 
+def schedule_fields() -> str:
+    """Every field of a schedule's manifest but those of its rollout."""
+    rows = _fields_of(ScheduleManifest, "")
+    own = [row for row in rows if not row[0].startswith("`spec.rollout.")]
+    return _table(("Field", "Takes", "Default", "Meaning"), own)
+
+
 def _fields_of(model: type[BaseModel], prefix: str) -> Iterable[Sequence[str]]:
     schema = model.model_json_schema()
     for name, field in model.model_fields.items():
@@ -252,6 +267,8 @@ PARTS: Final = MappingProxyType[str, Callable[[], str]](
         "log-events": event_table,
         "result-keys": result_keys,
         "manifest-fields": manifest_fields,
+        "schedule-fields": schedule_fields,
+        "tick-states": tick_table,
         "speed": lambda: report.readme(figures.load()),
     }
 )

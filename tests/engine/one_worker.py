@@ -24,6 +24,8 @@ from worker.patrol import Patrol
 from worker.prospects import Prospects
 from worker.reporting import Reporter
 from worker.runner import Runner, RunnerLimits
+from worker.scheduler import Scheduler
+from worker.ticking import Planner
 from worker.troubles import Troubles
 
 
@@ -56,6 +58,8 @@ class Stage:
     slots: int = 32
     auto: bool = False
     weights: Weights = field(default_factory=dict)
+    planner: Planner | None = None
+    """Plans the ticks of schedules; without one nobody looks at them."""
 
 
 class OneWorker:
@@ -115,6 +119,10 @@ class OneWorker:
         self._reporter = Reporter(self.store, stage.folder, self._result)
         conductor = Conductor(self.store, clock, self._lease, ended=self._reporter.wake)
         patrol = Patrol(self.store, clock, lambda _job: self._calls)
+        duties = [conductor.run, patrol.run]
+        if stage.planner is not None:
+            scheduler = Scheduler(self.store, clock, stage.planner, self._lease)
+            duties.append(scheduler.run)
         self.runner = Runner(
             self.store,
             Executor(self.store, clock, rules),
@@ -134,7 +142,7 @@ class OneWorker:
             calls_for=lambda _job: self._calls,
             close_turns=self._limiter.close,
             rate=lambda: self._limiter.limit_per_s,
-            duties=(conductor.run, patrol.run),
+            duties=duties,
         )
 
     def _result(self, result: Result) -> None:

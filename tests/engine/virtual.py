@@ -99,7 +99,7 @@ class OneProcess:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._store, name)
-        if name == "rollouts":
+        if name in {"rollouts", "schedules"}:
             return _Part(self, member)
         if not callable(member) or name == "changed":
             return member

@@ -1,6 +1,7 @@
 """A manifest: what a person writes, and everything that is wrong with it at once."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -8,7 +9,8 @@ import pytest
 
 from jobs.errors import ManifestError
 from jobs.rollouts.manifest import PRESETS, expanded, manifest_schema
-from jobs.rollouts.reading import read_manifest
+from jobs.rollouts.reading import read_document, read_manifest
+from jobs.rollouts.recurring import ScheduleManifest
 from tests.rollouts.building import FULL, a_manifest
 
 SMALL = """\
@@ -27,6 +29,18 @@ def problems(text: str | bytes, changes: dict[str, str] | None = None) -> list[d
         read_manifest(data, "r.yaml", changes)
     found: Any = caught.value.facts["problems"]
     return list(found)
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FILES = sorted([*EXAMPLES.glob("*.rollout.yaml"), *EXAMPLES.glob("*.schedule.yaml")])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+def test_every_example_is_acceptable(file: Path) -> None:
+    """What is shown as an example can be used as it stands."""
+    found = read_document(file.read_bytes(), file.name)
+
+    assert isinstance(found, ScheduleManifest) == file.name.endswith(".schedule.yaml")
 
 
 def test_every_field_can_be_written() -> None:

@@ -11,11 +11,13 @@ import click
 from config.loading import Loaded
 from config.settings import Settings
 from jobs.clock import SystemClock, iso
-from jobs.errors import PlugwaveError, StalePlanError, UsageError
+from jobs.errors import ManifestError, PlugwaveError, StalePlanError, UsageError
 from jobs.rollout_states import LIVE_ROLLOUTS
 from jobs.rollouts.course import manifest_of
+from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.moved import moved
 from jobs.rollouts.plan import SHORT_DIGEST, Plan, kept_plan
+from jobs.rollouts.recurring import ScheduleManifest, schedule_of
 from jobs.store.protocol import Store
 from jobs.store.rollouts import RolloutRow
 from jobs.store.steering import SHORTEST_DIGEST
@@ -30,9 +32,10 @@ from worker.cli.lazy import PlugwaveCommand
 from worker.cli.live import Feed
 from worker.cli.plan import changes_of
 from worker.cli.plan_views import plan_lines
-from worker.cli.planning import given_plan, is_file, manifest_in, plan_now
+from worker.cli.planning import STDIN, document_in, given_plan, is_file, plan_now
 from worker.cli.printing import document
-from worker.cli.rollouts import my_word
+from worker.cli.rollouts import my_word, someone_works
+from worker.cli.schedule_orders import apply_schedule
 from worker.cli.session import configure_logs, loaded_settings, quiet_logs, run_async
 from worker.cli.terminal import is_terminal
 from worker.cli.work import Shift
@@ -73,7 +76,8 @@ def apply(choices: Choices, /, **asked: Any) -> int:  # noqa: ANN401 - click's v
 
     FILE is a manifest, which is planned now, or a plan that `plugwave plan --out` wrote; PLAN is
     the digest of one. A plan is refused when the fleet has moved since. When no worker is alive,
-    this process is one. Ctrl-C ends the following; the rollout goes on when workers do.
+    this process is one. Ctrl-C ends the following; the rollout goes on when workers do. A
+    manifest with a schedule is kept, and workers run it by the clock.
     """
     return run_async(_apply, choices, Asked(**asked), fast=True)
 
@@ -81,8 +85,17 @@ def apply(choices: Choices, /, **asked: Any) -> int:  # noqa: ANN401 - click's v
 async def _apply(choices: Choices, asked: Asked) -> int:
     console = Console(choices)
     loaded = loaded_settings(choices)
+    written = _written(asked)
+    schedule = written if isinstance(written, ScheduleManifest) else None
+    if isinstance(written, Manifest):
+        schedule = schedule_of(written)
+    if schedule is not None:
+        if asked.key is not None:
+            raise UsageError("a schedule is known by its name", do="leave --idempotency-key out")
+        await apply_schedule(choices, schedule, asked.what, asked.reason)
+        return 0
     async with outlook(choices) as look:
-        plan, again = await _planned(console, look, asked)
+        plan, again = await _planned(console, look, asked, written)
         if again is None and not plan.acting:
             _tell_nothing(console, plan)
             return 0
@@ -106,22 +119,33 @@ async def _apply(choices: Choices, asked: Asked) -> int:
     return await followed(console, loaded, begun.row, alive=alive)
 
 
-async def _planned(console: Console, look: Outlook, asked: Asked) -> tuple[Plan, RolloutRow | None]:
+def _written(asked: Asked) -> Manifest | ScheduleManifest | None:
+    """Return what the file holds that is named; None for a plan, or when there is no such file."""
+    what = asked.what
+    if what != STDIN and (not is_file(what) or given_plan(what) is not None):
+        return None
+    return document_in(what, asked.changes)
+
+
+async def _planned(
+    console: Console, look: Outlook, asked: Asked, written: Manifest | ScheduleManifest | None
+) -> tuple[Plan, RolloutRow | None]:
     """Return the plan, made now or still true, and its rollout if that is under way.
 
     Raises:
         StalePlanError: If the fleet has moved since the plan was made.
     """
-    plan = await _given(look.store, asked)
-    if plan is None:
-        made, _ = await plan_now(look, manifest_in(asked.what, asked.changes), asked.what, console)
+    if isinstance(written, Manifest):
+        made, _ = await plan_now(look, written, asked.what, console)
         return made, None
+    plan = await _given(look.store, asked)
     if asked.changes:
         raise UsageError("--set changes a manifest, not a plan", do="plan the manifest anew")
     live = await look.store.rollouts.rollout(plan.name)
     if live is not None and live.plan == plan.digest and live.state in LIVE_ROLLOUTS:
         return plan, live
-    made, _ = await plan_now(look, manifest_of(plan), asked.what, console)
+    fleet = await _kept_fleet(look.store, plan) if set(asked.what) <= HEX else None
+    made, _ = await plan_now(look, manifest_of(plan), asked.what, console, fleet)
     if made.digest != plan.digest:
         found = moved(plan, made)
         raise StalePlanError(
@@ -132,17 +156,27 @@ async def _planned(console: Console, look: Outlook, asked: Asked) -> tuple[Plan,
     return plan, None
 
 
-async def _given(store: Store, asked: Asked) -> Plan | None:
-    """Return the plan that was named by its file or digest; None for a manifest."""
+async def _kept_fleet(store: Store, plan: Plan) -> bytes | None:
+    """Return the fleet file of the schedule that made the plan; None when there is none."""
+    row = await store.schedules.schedule(plan.name)
+    return None if row is None or row.fleet is None else row.fleet.encode()
+
+
+async def _given(store: Store, asked: Asked) -> Plan:
+    """Return the plan that was named by its file or digest.
+
+    Raises:
+        ManifestError: If there is neither.
+    """
     what = asked.what
     found = given_plan(what)
-    if found is not None or is_file(what):
+    if found is not None:
         return found
     if len(what) >= SHORTEST_DIGEST and set(what) <= HEX:
         kept = await store.rollouts.plan(what)
         if kept is not None:
             return kept_plan(kept.body, kept.digest, iso(kept.made_us) or "")
-    return None
+    raise ManifestError(f"{what}: there is no such file, and no such plan", do="check the path")
 
 
 def _tell_nothing(console: Console, plan: Plan) -> None:
@@ -166,12 +200,6 @@ def _confirm(console: Console, plan: Plan, asked: Asked) -> None:
     for line in plan_lines(plan, console.symbols):
         console.tell(line)
     click.confirm(f"Change {len(plan.acting)} pools?", abort=True, err=True)
-
-
-async def someone_works(store: Store) -> bool:
-    """Whether a worker is alive."""
-    now_us = await store.now_us()
-    return any(one.alive and one.lease_until_us > now_us for one in await store.workers())
 
 
 def tell_begun(console: Console, begun: Begun, *, alive: bool) -> None:

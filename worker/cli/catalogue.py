@@ -73,6 +73,48 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             "Undo a rollout: give its pools back the version and inputs that they had.",
             "worker.cli.rollback:rollback",
         ),
+        "schedules": Entry(
+            "Look at schedules, run, hold or remove them; `apply` makes one.",
+            commands=MappingProxyType(
+                {
+                    "list": Entry(
+                        "List schedules: what each does, when it ticks next, "
+                        "and what waits for a person.",
+                        "worker.cli.schedules:list_schedules",
+                    ),
+                    "show": Entry(
+                        "Show a schedule and what became of its last ticks, each with the reason.",
+                        "worker.cli.schedules:show",
+                    ),
+                    "next": Entry(
+                        "Print when a schedule ticks next, local and UTC.",
+                        "worker.cli.when:next_",
+                    ),
+                    "run": Entry(
+                        "Let a schedule run now, once, also while it is paused; "
+                        "a worker begins it.",
+                        "worker.cli.schedule_orders:run",
+                    ),
+                    "pause": Entry(
+                        "Let a schedule begin nothing more; its ticks are skipped, "
+                        "what was begun goes on.",
+                        "worker.cli.schedule_orders:pause",
+                    ),
+                    "resume": Entry(
+                        "Let a paused schedule tick again; its failures are counted anew.",
+                        "worker.cli.schedule_orders:resume",
+                    ),
+                    "delete": Entry(
+                        "Remove a schedule and what is known of its ticks; its rollouts go on.",
+                        "worker.cli.schedule_orders:delete",
+                    ),
+                }
+            ),
+        ),
+        "when": Entry(
+            "Print when a schedule ticks, or when the windows of a rollout or a manifest open.",
+            "worker.cli.when:when",
+        ),
         "enqueue": Entry("Queue the jobs of a file, each once.", "worker.cli.enqueue:enqueue"),
         "intake": Entry("Take jobs from a message broker, each once.", "worker.cli.intake:intake"),
         "deliver": Entry(

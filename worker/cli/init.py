@@ -16,12 +16,15 @@ from worker.cli.printing import document
 from worker.cli.schema import schema_text
 
 SCHEMA_FILE: Final = "rollout.schema.json"
+SCHEDULE_SCHEMA: Final = "schedule.schema.json"
 SETTINGS_FILE: Final = "plugwave.toml"
+
+_SCHEMAS: Final = {SCHEMA_FILE: "rollout", SCHEDULE_SCHEMA: "schedule"}
 
 STARTERS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = MappingProxyType(
     {
         "fleet": (("fleet.rollout.yaml", SCHEMA_FILE), "plugwave plan fleet.rollout.yaml"),
-        "cron": (("cron.rollout.yaml", SCHEMA_FILE), "plugwave plan cron.rollout.yaml"),
+        "cron": (("cron.schedule.yaml", SCHEDULE_SCHEMA), "plugwave plan cron.schedule.yaml"),
         "service": (("service.jobs.jsonl",), "plugwave enqueue service.jobs.jsonl"),
     }
 )
@@ -60,8 +63,8 @@ def init(choices: Choices, use: str) -> None:
 
 
 def _content(name: str) -> str:
-    if name == SCHEMA_FILE:
-        return schema_text("rollout") + "\n"
+    if name in _SCHEMAS:
+        return schema_text(_SCHEMAS[name]) + "\n"
     return files("worker.cli").joinpath("starters", name).read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Make a plan from what a person named: read the manifest, observe the fleet, resolve it.
+"""Make a plan from what a person named: read the manifest and its fleet file, ask the cloud.
 
 Shared by what shows a plan and what applies one, so that both see the same.
 """
@@ -7,26 +7,25 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from config.masking import masked_inputs
 from jobs.clock import SystemClock
 from jobs.errors import ManifestError
-from jobs.rollouts.fleetfile import FleetRow, read_fleet
+from jobs.rollouts.fleetfile import read_fleet
 from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.plan import Plan, read_plan
-from jobs.rollouts.planning import Terms, make_plan
-from jobs.rollouts.reading import read_manifest
+from jobs.rollouts.reading import read_document, read_manifest
+from jobs.rollouts.recurring import ScheduleManifest
 from jobs.rollouts.yamltext import MAX_BYTES
 from worker.cli.console import Console
-from worker.cli.fleet import Outlook, error_of, insist, places_in, region_in, trouble_words
-from worker.discovery import Place
-from worker.observing import Sight, observe, places_of_rows
+from worker.cli.fleet import Outlook, error_of, trouble_words
+from worker.observing import Sight
+from worker.planning import plan_of
 
 STDIN: Final = "-"
 MOST_BYTES: Final = 64 * MAX_BYTES
 
 
 async def plan_now(
-    look: Outlook, manifest: Manifest, file: str, console: Console
+    look: Outlook, manifest: Manifest, file: str, console: Console, fleet: bytes | None = None
 ) -> tuple[Plan, Sight]:
     """Return the plan of *manifest* for the fleet as it is now, and what was seen of that.
 
@@ -35,27 +34,34 @@ async def plan_now(
         manifest: What is wanted.
         file: Where the manifest stands: its fleet file is beside it.
         console: Hears what could not be read.
+        fleet: The fleet file, when it is not to be read from there.
     """
-    listed = _fleet_file(manifest, file)
-    places = await _places(look, manifest, listed)
+    listed = fleet_content(manifest, file) if fleet is None else fleet
+    rows = None if listed is None else read_fleet(listed, manifest.spec.targets.file or "")
     if console.live:
         console.say(
             f"Reading the fleet, at most {look.settings.cloud.rate_per_s:g} requests a second"
         )
-    sight = await observe(look.cloud, manifest, places, listed)
-    insist(sight.fleet)
-    terms = Terms(
-        now_us=SystemClock().now_us(), mask=masked_inputs, rate=look.settings.cloud.rate_per_s
-    )
-    made = make_plan(manifest, sight.pools, terms)
+    now_us = SystemClock().now_us()
+    made, sight = await plan_of(manifest, rows, look.settings, look.cloud, now_us)
     _tell_troubles(console, sight)
     return made, sight
 
 
 def manifest_in(file: str, changes: dict[str, str]) -> Manifest:
     """Return the manifest of a file, ``-`` for standard input, with values laid over it."""
-    data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == STDIN else content(Path(file), file)
-    return read_manifest(data, "<stdin>" if file == STDIN else file, changes)
+    return read_manifest(*_named_content(file), changes)
+
+
+def document_in(file: str, changes: dict[str, str]) -> Manifest | ScheduleManifest:
+    """Return the same, or the schedule if the file is one."""
+    return read_document(*_named_content(file), changes)
+
+
+def _named_content(file: str) -> tuple[bytes, str]:
+    if file == STDIN:
+        return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
+    return content(Path(file), file), file
 
 
 def is_file(file: str) -> bool:
@@ -90,33 +96,13 @@ def content(path: Path, name: str) -> bytes:
         raise ManifestError(f"{name}: {why}", do="check the path") from None
 
 
-def _fleet_file(manifest: Manifest, file: str) -> list[FleetRow] | None:
-    """Return the pools of the fleet file, which stands beside the manifest; None without one."""
+def fleet_content(manifest: Manifest, file: str) -> bytes | None:
+    """Return the fleet file, which stands beside the manifest in *file*; None without one."""
     name = manifest.spec.targets.file
     if name is None:
         return None
     folder = Path() if file == STDIN else Path(file).parent
-    return read_fleet(content(folder / name, name), name)
-
-
-async def _places(
-    look: Outlook, manifest: Manifest, listed: list[FleetRow] | None
-) -> tuple[Place, ...]:
-    """Return the projects that the targets can mean; all that IAM knows where nothing narrows."""
-    if listed is not None:
-        return places_of_rows(listed, region_in(look.settings, None))
-    include = manifest.spec.targets.include
-    regions = sorted({region for one in include for region in one.regions or ()})
-    projects = sorted({project for one in include for project in one.projects or ()})
-    if not include or any(one.regions is None for one in include):
-        regions = []
-    if not include or any(one.projects is None for one in include):
-        projects = []
-    if len(regions) <= 1:
-        return await places_in(look, projects, regions[0] if regions else None)
-    # Which of the projects is in which region only IAM can tell.
-    found = [place for region in regions for place in await places_in(look, (), region)]
-    return tuple(place for place in found if not projects or place.project_id in projects)
+    return content(folder / name, name)
 
 
 def _tell_troubles(console: Console, sight: Sight) -> None:

@@ -32,13 +32,13 @@ from jobs.rollouts.restoring import (
 )
 from jobs.store.rollouts import Deed, RolloutKind, RolloutRow
 from worker.applying import Begun
-from worker.cli.apply import followed, someone_works, tell_begun
+from worker.cli.apply import followed, tell_begun
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.fleet import Outlook, outlook
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document
-from worker.cli.rollouts import existing, my_word, wave_number
+from worker.cli.rollouts import existing, my_word, someone_works, wave_number
 from worker.cli.session import loaded_settings, run_async
 from worker.cli.terminal import is_terminal
 from worker.inquiry import in_order

@@ -5,6 +5,7 @@ import socket
 
 from jobs.errors import NothingMatchedError
 from jobs.rollouts.course import Course
+from jobs.store.protocol import Store
 from jobs.store.rollouts import RolloutRow, RolloutStore, Word
 
 
@@ -42,3 +43,9 @@ def wave_number(course: Course, name: str) -> int:
             return wave.n
     known = ", ".join(wave.name for wave in course.waves)
     raise NothingMatchedError(f"there is no wave '{name}'", do=f"its waves are {known}")
+
+
+async def someone_works(store: Store) -> bool:
+    """Whether a worker is alive."""
+    now_us = await store.now_us()
+    return any(one.alive and one.lease_until_us > now_us for one in await store.workers())

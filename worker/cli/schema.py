@@ -12,6 +12,7 @@ from jobs.requests import JobRequestBody
 from jobs.rollouts.fleetfile import FleetList
 from jobs.rollouts.manifest import manifest_schema
 from jobs.rollouts.plan import Plan
+from jobs.rollouts.recurring import schedule_schema
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
@@ -19,9 +20,10 @@ from worker.cli.printing import as_json, no_names
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-SCHEMAS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = MappingProxyType(
+SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = MappingProxyType(
     {
         "rollout": manifest_schema,
+        "schedule": schedule_schema,
         "job": JobRequestBody.model_json_schema,
         "fleet": FleetList.model_json_schema,
         "plan": Plan.model_json_schema,
@@ -42,9 +44,9 @@ def schema_text(name: str, *, indent: int | None = 2) -> str:
 def schema(choices: Choices, name: str) -> None:
     """Print the JSON Schema of a file format.
 
-    rollout is a manifest, job one line of a file for `enqueue`, fleet a fleet file in YAML with
-    a head, plan what `plan --out` writes, intake and sink the
-    files of `plugwave intake` and `plugwave deliver`.
+    rollout and schedule are manifests, job is one line of a file for `enqueue`, fleet a fleet file
+    in YAML with a head, plan what `plan --out` writes, intake and sink the files of
+    `plugwave intake` and `plugwave deliver`.
     """
     console = Console(choices)
     no_names(console)

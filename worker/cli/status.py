@@ -21,6 +21,7 @@ from worker.cli.following import Follower, line_fields, rollout_fields, tell_rec
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Column, Table, document, no_names
 from worker.cli.rollouts import existing
+from worker.cli.schedules import schedule_document, schedule_lines, schedules_of
 from worker.cli.session import reading, run_async
 from worker.sighting import RolloutReader
 
@@ -46,14 +47,20 @@ async def _all(choices: Choices, limit: int) -> None:
     async with reading(choices) as store:
         rows = await store.rollouts.rollouts(limit=limit)
         queue = await _queue(store)
+        schedules = await schedules_of(store)
         now_us = await store.now_us()
         line = await store.rollouts.line()
     if choices.output == "name":
         for row in rows:
             console.out(row.name)
     elif console.structured:
-        told = {"rollouts": [rollout_fields(row) for row in rows], "queue": queue}
-        document(console, {**told, "line_stop": line_fields(line)})
+        told = {
+            "rollouts": [rollout_fields(row) for row in rows],
+            "queue": queue,
+            "schedules": [schedule_document(*one) for one in schedules],
+            "line_stop": line_fields(line),
+        }
+        document(console, told)
     else:
         if line.stopped:
             console.out(f"NOTHING STARTS: {line_hold(line).text}")
@@ -62,6 +69,8 @@ async def _all(choices: Choices, limit: int) -> None:
             f"Queue: {queue['queued']} queued, {queue['running']} running; "
             f"{queue['workers_alive']} workers alive"
         )
+        for text in schedule_lines(schedules, now_us):
+            console.out(text)
 
 
 async def _queue(store: Store) -> Mapping[str, int]:

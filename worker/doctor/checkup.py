@@ -17,7 +17,7 @@ from config.settings import Settings
 from jobs.clock import Clock, SystemClock
 from jobs.durations import format_duration
 from jobs.errors import ConfigError, CredentialsRefusedError
-from worker.app import Contact, asking
+from worker.contact import Contact, asking
 from worker.credentials.chain import choose
 from worker.credentials.sources import Found, Surroundings
 from worker.doctor import identity, rights

@@ -47,6 +47,7 @@ from jobs.store.postgres.lanes import Lanes
 from jobs.store.postgres.presence import Presence
 from jobs.store.postgres.questions import Question, Questions
 from jobs.store.postgres.rollouts import PostgresRollouts
+from jobs.store.postgres.schedules import PostgresSchedules
 from jobs.store.postgres.serving import Results
 from jobs.store.postgres.sinks import PostgresSinks
 from jobs.store.postgres.transaction import NOW, Memory, Transaction
@@ -89,6 +90,7 @@ class PostgresStore:
         self._judge = Judge(self._presence, connections.patience, connections.clock)
         self.rollouts = PostgresRollouts(self._write, self._read, self._results, self._in_time)
         self.inbox = PostgresInbox(self._write, self._read)
+        self.schedules = PostgresSchedules(self._write, self._read)
         self.sinks = PostgresSinks(self._write, self._read)
         self._calls = 0
         self._idle = anyio.Event()

@@ -49,6 +49,7 @@ from jobs.store.sqlite.engine import Reader, Watcher, Writer
 from jobs.store.sqlite.inbox import SqliteInbox
 from jobs.store.sqlite.liveness import WorkerLocks
 from jobs.store.sqlite.rollouts import SqliteRollouts
+from jobs.store.sqlite.schedules import SqliteSchedules
 from jobs.store.sqlite.sinks import SqliteSinks
 from jobs.store.sqlite.transaction import Transaction
 
@@ -73,6 +74,8 @@ class SqliteStore:
         """Plans and rollouts."""
         self.inbox = SqliteInbox(self._write, reader)
         """What other programs ask for by SQL."""
+        self.schedules = SqliteSchedules(self._write, reader)
+        """What fires when."""
         self.sinks = SqliteSinks(self._write, reader)
         """How far each receiver of events is."""
 

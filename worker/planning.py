@@ -1,0 +1,62 @@
+"""Make a plan: which projects to look into, what is there, what a manifest means for it.
+
+For everybody who plans, a person's command or a schedule's tick, so that both see the same.
+"""
+
+from collections.abc import Sequence
+
+from config.masking import masked_inputs
+from config.settings import Settings
+from jobs.rollouts.fleetfile import FleetRow
+from jobs.rollouts.manifest import Manifest
+from jobs.rollouts.plan import Plan
+from jobs.rollouts.planning import Terms, make_plan
+from worker.discovery import Discovery, Place
+from worker.observing import Sight, observe, places_of_rows
+from worker.places import insist, places_in, region_in
+
+
+async def plan_of(
+    manifest: Manifest,
+    listed: Sequence[FleetRow] | None,
+    settings: Settings,
+    cloud: Discovery,
+    now_us: int,
+) -> tuple[Plan, Sight]:
+    """Return the plan of *manifest* for the fleet as it is now, and what was seen of that.
+
+    Args:
+        manifest: What is wanted.
+        listed: The pools of its fleet file; None without one.
+        settings: Say where to look when nothing else does, and how fast.
+        cloud: Who is asked.
+        now_us: When the plan is made.
+
+    Raises:
+        PlugwaveError: If nothing of the fleet could be read, or no plan can be made of it.
+    """
+    places = await _places(manifest, listed, settings, cloud)
+    sight = await observe(cloud, manifest, places, listed)
+    insist(sight.fleet)
+    terms = Terms(now_us=now_us, mask=masked_inputs, rate=settings.cloud.rate_per_s)
+    return make_plan(manifest, sight.pools, terms), sight
+
+
+async def _places(
+    manifest: Manifest, listed: Sequence[FleetRow] | None, settings: Settings, cloud: Discovery
+) -> tuple[Place, ...]:
+    """Return the projects that the targets can mean; all that IAM knows where nothing narrows."""
+    if listed is not None:
+        return places_of_rows(listed, region_in(settings, None))
+    include = manifest.spec.targets.include
+    regions = sorted({region for one in include for region in one.regions or ()})
+    projects = sorted({project for one in include for project in one.projects or ()})
+    if not include or any(one.regions is None for one in include):
+        regions = []
+    if not include or any(one.projects is None for one in include):
+        projects = []
+    if len(regions) <= 1:
+        return await places_in(settings, cloud, projects, regions[0] if regions else None)
+    # Which of the projects is in which region only IAM can tell.
+    found = [place for region in regions for place in await places_in(settings, cloud, (), region)]
+    return tuple(place for place in found if not projects or place.project_id in projects)
