@@ -40,6 +40,7 @@ from worker.garbage import collected_rarely
 from worker.guard import KeyGuard
 from worker.inquiry import Inquiry
 from worker.lease import NoLease, WorkerLease
+from worker.membership import FleetReader, Membership
 from worker.modelarts.iam import IamClient
 from worker.modelarts.transport import ANSWER_LIMIT_BYTES, Transport, TransportSettings
 from worker.modelarts.urls import Urls
@@ -243,6 +244,8 @@ class Work:
             conductor.stop()
 
         patrol = Patrol(store, self._clock, switchboard.calls_for)
+        fleet = FleetReader(settings, store, self._clock, discovering)
+        members = Membership(store.rollouts, self._clock, fleet, served.keys())
         upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
         return Runner(
             store,
@@ -263,7 +266,7 @@ class Work:
             calls_for=switchboard.calls_for,
             close_turns=close,
             rate=switchboard.rate,
-            duties=(upkeep.run, conductor.run, inbox.run, patrol.run),
+            duties=(upkeep.run, conductor.run, members.run, inbox.run, patrol.run),
         )
 
     def _limits(self) -> RunnerLimits:

@@ -11,6 +11,7 @@ from config.masking import masked_inputs
 from jobs.clock import SystemClock
 from jobs.errors import ManifestError
 from jobs.rollouts.fleetfile import FleetRow, read_fleet
+from jobs.rollouts.icsfile import IcsFile, read_ics
 from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.plan import Plan, read_plan
 from jobs.rollouts.planning import Terms, make_plan
@@ -33,10 +34,11 @@ async def plan_now(
     Args:
         look: The cloud to be asked.
         manifest: What is wanted.
-        file: Where the manifest stands: its fleet file is beside it.
+        file: Where the manifest stands: its fleet and calendar files are beside it.
         console: Hears what could not be read.
     """
     listed = _fleet_file(manifest, file)
+    calendars = _calendars(manifest, file)
     places = await _places(look, manifest, listed)
     if console.live:
         console.say(
@@ -45,7 +47,11 @@ async def plan_now(
     sight = await observe(look.cloud, manifest, places, listed)
     insist(sight.fleet)
     terms = Terms(
-        now_us=SystemClock().now_us(), mask=masked_inputs, rate=look.settings.cloud.rate_per_s
+        now_us=SystemClock().now_us(),
+        mask=masked_inputs,
+        rate=look.settings.cloud.rate_per_s,
+        calendars=calendars,
+        places=[(place.project_id, place.region) for place in places],
     )
     made = make_plan(manifest, sight.pools, terms)
     _tell_troubles(console, sight)
@@ -95,8 +101,21 @@ def _fleet_file(manifest: Manifest, file: str) -> list[FleetRow] | None:
     name = manifest.spec.targets.file
     if name is None:
         return None
-    folder = Path() if file == STDIN else Path(file).parent
-    return read_fleet(content(folder / name, name), name)
+    return read_fleet(content(_beside(file, name), name), name)
+
+
+def _calendars(manifest: Manifest, file: str) -> dict[str, IcsFile]:
+    """Return what the calendar files say, by the name of their freeze."""
+    return {
+        freeze.name: read_ics(content(_beside(file, freeze.ics), freeze.ics), freeze.ics,
+                              freeze.time_zone)
+        for freeze in manifest.spec.freezes
+        if freeze.ics is not None
+    }  # fmt: skip
+
+
+def _beside(file: str, name: str) -> Path:
+    return (Path() if file == STDIN else Path(file).parent) / name
 
 
 async def _places(

@@ -73,9 +73,10 @@ def tag_of(packed: bytes) -> int:
 
 def request(row: Row) -> JobRequest:
     """Return the request of one row of JOBS."""
+    plugin, terms = wish_value(row[23])
     return JobRequest(
         target=Target(project_id=row[20], region=row[21] or None, pool_name=row[22]),
-        plugin=wish_value(row[23]),
+        plugin=plugin,
         fingerprint=unpack_key(row[17]),
         natural_key=unpack_key(row[18]),
         source=row[15],
@@ -85,6 +86,7 @@ def request(row: Row) -> JobRequest:
         not_before_us=row[13],
         deadline_s=row[14],
         labels=json_value(row[19]) or {},
+        terms=terms,
     )
 
 

@@ -53,9 +53,10 @@ WAVE: Final = 28
 
 def request(row: Row) -> JobRequest:
     """Return the request of one row of JOBS."""
+    plugin, terms = wish_value(row[23])
     return JobRequest(
         target=Target(project_id=row[20], region=row[21] or None, pool_name=row[22]),
-        plugin=wish_value(row[23]),
+        plugin=plugin,
         fingerprint=unpack_digest(row[17]),
         natural_key=unpack_digest(row[18]),
         source=row[15],
@@ -65,6 +66,7 @@ def request(row: Row) -> JobRequest:
         not_before_us=row[13],
         deadline_s=row[14],
         labels=json_value(row[19]) or {},
+        terms=terms,
     )
 
 
