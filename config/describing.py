@@ -45,13 +45,17 @@ def describe(loaded: Loaded) -> list[Row]:
         value = getattr(getattr(loaded.settings, key.path[0]), key.path[1])
         if key.keyed and value:
             rows += [
-                Row(key=name, value_text=str(item), origin=loaded.origins[name])
+                Row(key=name, value_text=_item_text(item), origin=loaded.origins[name])
                 for name, item in ((f"{key.name}.{below}", value[below]) for below in sorted(value))
             ]
         else:
             text = value_text(key, value)
             rows.append(Row(key=key.name, value_text=text, origin=loaded.origins[key.name]))
     return rows + _profile_rows(loaded)
+
+
+def _item_text(item: object) -> str:
+    return ", ".join(item) if isinstance(item, tuple) else str(item)
 
 
 def _profile_rows(loaded: Loaded) -> list[Row]:

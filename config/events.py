@@ -141,6 +141,18 @@ _ALL: Final = (
         "A rule, or its own time, stopped a rollout: paused for a person, or being wound up.",
         "rollout by why",
     ),
+    _event(
+        "rollout.joined",
+        "info",
+        "Pools that came to the fleet have joined a rollout, or are held.",
+        "rollout pools number held",
+    ),
+    _event(
+        "rollout.glass_broken",
+        "error",
+        "Persons have ordered that windows and freezes hold a rollout no longer.",
+        "rollout what",
+    ),
     _event("rollout.drained", "info", "A paused rollout has nothing in flight.", "rollout"),
     _event(
         "rollout.late_failure",

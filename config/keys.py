@@ -1,7 +1,8 @@
 """Every key an operator can set, found from the settings themselves, and the nearest to a typo.
 
 A key is written ``cloud.rate`` in files and on pages and ``PLUGWAVE_CLOUD__RATE`` in the
-environment.  ``cloud.endpoints`` and ``fairness.weights`` have names of their own below them:
+environment.  ``cloud.endpoints``, ``fairness.weights`` and ``approvals.groups`` have names of
+their own below them:
 ``cloud.endpoints.cn-north-4`` is ``PLUGWAVE_CLOUD__ENDPOINTS__CN_NORTH_4``.  ``profiles`` is
 the one section with names of its own: ``profiles.prod.region`` is
 ``PLUGWAVE_PROFILES__PROD__REGION``.

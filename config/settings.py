@@ -21,6 +21,7 @@ from config.addresses import (
     sqlite_path,
     store_engine,
 )
+from config.approvals import ApprovalSettings
 from config.choices import Auth, LogFormat, LogLevel, ReadFirst, Upgrade
 from config.fairness import FairnessSettings
 from config.fields import (
@@ -204,8 +205,7 @@ class CloudSettings(Section):
     lead signed requests elsewhere."""
 
     ca_file: UserPath | None = None
-    """PEM file with the certificate authorities to trust instead of the system's, for private
-    clouds."""
+    """PEM file with the certificate authorities of a private cloud, instead of the system's."""
 
     stale_after: PositiveDuration = 300.0
     """How long an accepted change may show no effect before it is treated like a lost answer."""
@@ -325,6 +325,7 @@ class Settings(Section):
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     fairness: FairnessSettings = Field(default_factory=FairnessSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
+    approvals: ApprovalSettings = Field(default_factory=ApprovalSettings)
 
     profiles: Mapping[ProfileName, ProfileSettings] = Field(default_factory=dict)
     """Accounts by the names that jobs and `cloud.profile` use for them."""

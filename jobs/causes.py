@@ -24,6 +24,7 @@ NOT_OFFERED: Final = "not-offered"
 NO_ENDPOINT: Final = "no-endpoint"
 BUSY_ELSEWHERE: Final = "busy-elsewhere"
 CANCELLED: Final = "cancelled"
+LEFT_FLEET: Final = "left-fleet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +163,16 @@ _SEEN: Final = (
         "operator",
         ("cancelled before anything was sent", "somebody asked for it", "nothing"),
         "yes",
+    ),
+    _seen(
+        LEFT_FLEET,
+        "pool",
+        (
+            "the pool left the fleet",
+            "it was there when the rollout was planned, and is gone: somebody deleted it",
+            "nothing: nothing was sent to it, and it counts as skipped",
+        ),
+        "no",
     ),
 )
 

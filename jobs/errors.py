@@ -14,7 +14,8 @@
     │   │   ├── ManifestFieldError
     │   │   ├── ManifestContradictionError
     │   │   ├── ManifestSetError
-    │   │   └── FleetFileError
+    │   │   ├── FleetFileError
+    │   │   └── CalendarFileError
     │   └── WavesError        the waves do not take every pool
     ├── NothingMatchedError   the filter names nothing (exit 6)
     │   └── NoPoolMatchedError
@@ -26,6 +27,7 @@
     │   ├── LeaseLostError    another worker may hold the job
     │   ├── WorkerFencedError this worker was declared dead
     │   ├── StaleRevisionError  somebody else moved the rollout on
+    │   ├── ApprovalRefusedError  this person's approval would count for nothing (exit 5)
     │   ├── RolloutHeldError  its rollout lets nothing be sent now
     │   └── LineStoppedError  nothing at all may be sent now
     ├── StoreError            the store said no (exit 9)
@@ -174,6 +176,13 @@ class FleetFileError(ManifestError):
     do = "correct the line; each names project_id and pool_name, and a region if there are several"
 
 
+class CalendarFileError(ManifestError):
+    """A line of a calendar file is not understood, so nobody knows when it freezes."""
+
+    code = "MAN-11"
+    do = "write the line as it is understood: events with a beginning, an end and a zone"
+
+
 _MANIFEST_KINDS: Final[tuple[type[ManifestError], ...]] = (
     ManifestError,
     *ManifestError.__subclasses__(),
@@ -265,6 +274,14 @@ class StaleRevisionError(StateError):
     code = "ROLL-01"
     exit_code = 7
     do = "look at the rollout again, and decide anew"
+
+
+class ApprovalRefusedError(StateError):
+    """An approval by this person would count for nothing; nothing was written."""
+
+    code = "ROLL-04"
+    exit_code = 5
+    do = "let a person approve whom the manifest means: plugwave why ROLLOUT"
 
 
 class RolloutHeldError(StateError):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, NewType
 
 from jobs.changing import swift
+from jobs.retries import Backoff
 from jobs.states import JobState, WaitReason
 
 JobId = NewType("JobId", int)
@@ -86,13 +87,45 @@ class PluginWish:
     restore: Restore | None = None
 
 
+PROOFS: Final = ("phase", "version", "inputs", "fresh")
+"""What proves a success: Running, the version, the inputs, evidence newer than our write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How patient one job is, in place of its worker's settings; all in seconds.
+
+    Attributes:
+        attempts: Sends that may have had an effect before the job is given up.
+        backoff: Waits between sends.
+        require: Those of PROOFS that a success needs.
+        poll_first_s: First look after acceptance.
+        poll_factor: Growth of the interval between looks.
+        poll_max_s: Longest interval between looks.
+        steady_s: How long it must be seen at its target.
+        abnormal_grace_s: How long it may be Abnormal before that is a failure.
+        skip_gone: A pool that is gone is skipped, and no failure.
+    """
+
+    attempts: int
+    backoff: Backoff
+    require: Sequence[str]
+    poll_first_s: float
+    poll_factor: float
+    poll_max_s: float
+    steady_s: float
+    abnormal_grace_s: float
+    skip_gone: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """One accepted request: one pool and one plug-in change.
 
     ``deadline_s`` counts from the first claim.  ``fingerprint`` is the SHA-256 (hex) over
     the canonical JSON of everything that makes two requests the same.  ``profile`` names the
-    account to send as; None is the worker's own.
+    account to send as; None is the worker's own.  ``terms`` count in place of the settings of
+    whoever runs the job.
     """
 
     target: Target
@@ -108,6 +141,7 @@ class JobRequest:
     not_before_us: int | None = None
     deadline_s: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    terms: Terms | None = None
 
 
 @swift

@@ -23,13 +23,14 @@ from worker.accounts import Accounts, note_refusals
 from worker.brokers.inbox import InboxDuty
 from worker.calls import CallCounts
 from worker.conductor import Conductor
-from worker.contact import first_of, new_wallet, opened_wires
+from worker.contact import discovering, first_of, new_wallet, opened_wires
 from worker.credentials.chain import choose
 from worker.credentials.defaults import request_defaults
 from worker.credentials.sources import Surroundings
 from worker.executor import Executor
 from worker.garbage import collected_rarely
 from worker.lease import WorkerLease
+from worker.membership import FleetReader, Membership
 from worker.modelarts.transport import ANSWER_LIMIT_BYTES
 from worker.patrol import Patrol
 from worker.prospects import Prospects
@@ -190,6 +191,8 @@ class Work:
             scheduler.stop()
 
         patrol = Patrol(store, self._clock, switchboard.calls_for)
+        fleet = FleetReader(settings, store, self._clock, discovering)
+        members = Membership(store.rollouts, self._clock, fleet, served.keys())
         upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
         return Runner(
             store,
@@ -210,7 +213,14 @@ class Work:
             calls_for=switchboard.calls_for,
             close_turns=close,
             rate=switchboard.rate,
-            duties=(upkeep.run, conductor.run, inbox.run, patrol.run, scheduler.run),
+            duties=(
+                upkeep.run,
+                conductor.run,
+                members.run,
+                inbox.run,
+                patrol.run,
+                scheduler.run,
+            ),
         )
 
     def _limits(self) -> RunnerLimits:

@@ -17,6 +17,8 @@ from jobs.model import RolloutId, rollout_name
 from jobs.requests import canonical
 from jobs.rollout_states import LIVE_ROLLOUTS, RolloutEvent, RolloutState
 from jobs.rollouts.course import course_of, manifest_of, planned_jobs
+from jobs.rollouts.gates import SUBMITTER
+from jobs.rollouts.joining import PROFILE
 from jobs.rollouts.plan import Plan, kept_plan, plan_body
 from jobs.rollouts.unserved import unserved
 from jobs.store.rollouts import (
@@ -129,7 +131,7 @@ async def _written(store: RolloutStore, rollout: RolloutId, asked: Submission) -
         why = Word(by=asked.word.by, why=str(error), where=asked.word.where)
         await store.order(Order(rollout=rollout, kind=OrderKind.ABORT, word=why))
         raise
-    return await applied(store, row)
+    return await applied(store, row, asked.profile)
 
 
 async def _own_plan(store: RolloutStore, row: RolloutRow, asked: Plan) -> Plan:
@@ -144,16 +146,25 @@ async def _own_plan(store: RolloutStore, row: RolloutRow, asked: Plan) -> Plan:
     return kept_plan(kept.body, kept.digest, iso(kept.made_us) or "")
 
 
-async def applied(store: RolloutStore, row: RolloutRow) -> RolloutRow:
+async def applied(store: RolloutStore, row: RolloutRow, profile: str | None = None) -> RolloutRow:
     """Let a rollout begin whose jobs are written down, whoever else does the same."""
     while True:
-        applied = Advance(rollout=row.id, rev=row.rev, moves=[(RolloutEvent.APPLIED, {})])
+        facts = {**row.facts, SUBMITTER: await _submitter(store, row.id), PROFILE: profile}
+        applied = Advance(
+            rollout=row.id, rev=row.rev, moves=[(RolloutEvent.APPLIED, {})], facts=facts
+        )
         try:
             return await store.advance(applied)
         except StaleRevisionError:
             row = await _row(store, row.id)
         if row.state is not RolloutState.PLANNED:
             return row
+
+
+async def _submitter(store: RolloutStore, rollout: RolloutId) -> str:
+    """Return who started it, which may be another than who helps a stopped `apply` to its end."""
+    first, *_ = await store.record_of(rollout)
+    return str(first.data["by"])
 
 
 def batches(jobs: Iterator[PlannedJob]) -> Iterator[Sequence[PlannedJob]]:

@@ -155,6 +155,9 @@ class Conductor:
                 if decision.change.cancel:
                     self._ended(decision.change.cancel)
                 _tell(course, row, decision.change)
+                if decision.loud is not None:
+                    name = rollout_name(row.id)
+                    log.error("rollout.glass_broken", rollout=name, what=decision.loud)
                 if row.state not in LIVE_ROLLOUTS:
                     return
                 continue

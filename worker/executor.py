@@ -19,9 +19,9 @@ from jobs import causes
 from jobs.changing import changed, swift
 from jobs.clock import MICROSECONDS, Clock, iso, seconds_to_us
 from jobs.decide import Answered, Move, Rules, Seen, Step, first_look, next_move
-from jobs.decide.rules import failed, let_go
+from jobs.decide.rules import failed, let_go, obeying
 from jobs.errors import LineStoppedError, RolloutHeldError
-from jobs.model import Job, Lease, PoolRead, Progress, job_name
+from jobs.model import Job, Lease, PoolRead, Progress, Terms, job_name
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome
 from jobs.states import FINAL_STATES, JobEvent, JobState
 from jobs.store.protocol import Change
@@ -46,6 +46,8 @@ SHARED_READS: Final = 4096
 
 _WINDOW_US: Final = seconds_to_us(SEND_WINDOW_S)
 _SHARED_READ_US: Final = seconds_to_us(SHARED_READ_S)
+TERMS_KEPT: Final = 256
+"""Rollouts have one each."""
 
 
 @swift
@@ -81,14 +83,27 @@ class Executor:
         self._clock = clock
         self._rules = rules
         self._log = log.bind()  # looking it up anew for a line below the level costs 5 µs
+        self._by_terms: dict[Terms, Rules] = {}
         self._last_reads: dict[tuple[str, str, str], tuple[int, PoolRead | None]] = {}
         self.lost_answers = 0
 
     def begin(self, job: Job, lease: Lease) -> Held:
         """Say how to begin with a job that was just claimed."""
-        move = first_look(job, self._clock.now_us(), self._rules)
+        move = first_look(job, self._clock.now_us(), self._rules_for(job))
         ready = changed(job, progress=move.progress)
         return Held(job=ready, lease=lease, move=move, claimed_at=self._clock.monotonic())
+
+    def _rules_for(self, job: Job) -> Rules:
+        """Return the worker's patience, or the job's own where it came with one."""
+        terms = job.request.terms
+        if terms is None:
+            return self._rules
+        rules = self._by_terms.get(terms)
+        if rules is None:
+            while len(self._by_terms) >= TERMS_KEPT:
+                del self._by_terms[next(iter(self._by_terms))]
+            rules = self._by_terms[terms] = obeying(self._rules, terms)
+        return rules
 
     async def advance(self, held: Held, calls: Requests | None) -> Held | Job:
         """Do the next step; return the job still held, or the job that was let go.
@@ -156,7 +171,7 @@ class Executor:
         asked_us = seen.asked_us if isinstance(seen, PoolRead) else held.checked_us
         held = changed(held, job=changed(held.job, progress=counted), checked_us=asked_us)
         while True:
-            move = next_move(held.job, seen, self._clock.now_us(), self._rules)
+            move = next_move(held.job, seen, self._clock.now_us(), self._rules_for(held.job))
             outcome = await self._apply(held, move)
             if move.event is JobEvent.SETTLED:
                 self._learn(held.job, last_us, asked_us)

@@ -3,17 +3,22 @@
 For everybody who plans, a person's command or a schedule's tick, so that both see the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from config.masking import masked_inputs
 from config.settings import Settings
 from jobs.rollouts.fleetfile import FleetRow
+from jobs.rollouts.icsfile import IcsFile
 from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.plan import Plan
 from jobs.rollouts.planning import Terms, make_plan
 from worker.discovery import Discovery, Place
 from worker.observing import Sight, observe, places_of_rows
 from worker.places import insist, places_in, region_in
+
+NO_CALENDARS: Final[Mapping[str, IcsFile]] = MappingProxyType({})
 
 
 async def plan_of(
@@ -22,6 +27,8 @@ async def plan_of(
     settings: Settings,
     cloud: Discovery,
     now_us: int,
+    *,
+    calendars: Mapping[str, IcsFile] = NO_CALENDARS,
 ) -> tuple[Plan, Sight]:
     """Return the plan of *manifest* for the fleet as it is now, and what was seen of that.
 
@@ -31,6 +38,7 @@ async def plan_of(
         settings: Say where to look when nothing else does, and how fast.
         cloud: Who is asked.
         now_us: When the plan is made.
+        calendars: What its calendar files say, by the name of their freeze.
 
     Raises:
         PlugwaveError: If nothing of the fleet could be read, or no plan can be made of it.
@@ -38,7 +46,13 @@ async def plan_of(
     places = await _places(manifest, listed, settings, cloud)
     sight = await observe(cloud, manifest, places, listed)
     insist(sight.fleet)
-    terms = Terms(now_us=now_us, mask=masked_inputs, rate=settings.cloud.rate_per_s)
+    terms = Terms(
+        now_us=now_us,
+        mask=masked_inputs,
+        rate=settings.cloud.rate_per_s,
+        calendars=calendars,
+        places=[(place.project_id, place.region) for place in places],
+    )
     return make_plan(manifest, sight.pools, terms), sight
 
 

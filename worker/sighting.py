@@ -51,7 +51,7 @@ class RolloutReader:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._courses: dict[str, Course] = {}
+        self._courses: dict[RolloutId, Course] = {}
         self._successes: dict[str, tuple[int, tuple[float, ...]]] = {}
 
     async def sight(self, rollout: RolloutId, line: int = LINE) -> tuple[Course, Sight] | None:
@@ -91,12 +91,12 @@ class RolloutReader:
 
     async def course(self, row: RolloutRow) -> Course:
         """Return how the rollout's plan is run."""
-        course = self._courses.get(row.plan)
+        course = self._courses.get(row.id)
         if course is None:
             kept = await self._store.rollouts.plan(row.plan)
             assert kept is not None, "the store keeps the plan of every rollout"
             plan = kept_plan(kept.body, kept.digest, iso(kept.made_us) or "")
-            course = self._courses[row.plan] = course_of(plan)
+            course = self._courses[row.id] = course_of(plan, row.created_us)
         return course
 
     async def _durations(self, plugin: str) -> tuple[float, ...]:

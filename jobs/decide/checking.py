@@ -106,6 +106,7 @@ def first_look(job: Job, now_us: int, rules: Rules) -> Move:
         and wish.version is not None
         and wish.restore is None
         and progress.sends == 0
+        and not rules.skip_gone
         and not job.cancel_asked
         and not _too_short(job, now_us)
     )
@@ -141,6 +142,9 @@ def _after_failed_read(job: Job, answer: Answer, now_us: int, rules: Rules) -> M
     match READS[answer.outcome]:
         case ReadVerdict.AGAIN:
             return read_again(job, answer, now_us, rules)
+        case ReadVerdict.FAIL if _has_left(progress, answer, rules):
+            detail = "the pool was there when the rollout was planned, and is gone"
+            return failed(progress, JobEvent.SKIPPED, causes.LEFT_FLEET, detail)
         case ReadVerdict.FAIL:
             return Move(
                 progress=progress,
@@ -154,6 +158,11 @@ def _after_failed_read(job: Job, answer: Answer, now_us: int, rules: Rules) -> M
                 return resting(progress, JobEvent.HELD, WaitReason.BACKOFF, until_us)
             until_us = now_us + seconds_to_us(rules.breaker_s)
             return resting(progress, JobEvent.HELD, WaitReason.BREAKER, until_us)
+
+
+def _has_left(progress: Progress, answer: Answer, rules: Rules) -> bool:
+    """Whether the pool itself is not found: once it was read, it is the template that is not."""
+    return rules.skip_gone and answer.outcome is Outcome.NOT_FOUND and not progress.checked
 
 
 def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:

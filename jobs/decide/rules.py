@@ -2,16 +2,26 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from jobs.changing import changed, swift
 from jobs.clock import iso, seconds_to_us
 from jobs.errors import RolloutHeldError
-from jobs.model import Inputs, Job, PluginSeen, PoolRead, Progress, RolloutId, rollout_name
+from jobs.model import (
+    PROOFS,
+    Inputs,
+    Job,
+    PluginSeen,
+    PoolRead,
+    Progress,
+    RolloutId,
+    Terms,
+    rollout_name,
+)
 from jobs.outcomes import Answer
-from jobs.retries import backoff_s
+from jobs.retries import USUAL, Backoff, backoff_s
 from jobs.sightings import Sighting, sighting
 from jobs.states import JobEvent, WaitReason
 from jobs.usual import UsualTimes
@@ -48,6 +58,11 @@ class Rules:
         abnormal_grace_s: Abnormal is final only after this long and ABNORMAL_READS reads.
         breaker_s: How long a job rests when its endpoint or credential is in trouble.
         attempts: Sends that may have had an effect before the job is given up.
+        backoff: Waits between sends; None: the usual ones, and none after the proof that a send
+            had no effect, which takes long enough.
+        require: What a success needs, of `jobs.model.PROOFS`.
+        steady_s: How long the target must be seen reached.
+        skip_gone: Whether a job whose pool is gone is skipped.
         upgrade: How an installed plug-in is changed.
         read_first: Whether to read also when the request does not depend on what is there.
         rng: Where jitter comes from.
@@ -64,6 +79,10 @@ class Rules:
     abnormal_grace_s: float = 30.0
     breaker_s: float = 15.0
     attempts: int = 10
+    backoff: Backoff | None = None
+    require: frozenset[str] = frozenset(PROOFS)
+    steady_s: float = 0.0
+    skip_gone: bool = False
     upgrade: UpgradeCall = UpgradeCall.AUTO
     read_first: bool = True
     rng: random.Random = field(
@@ -78,6 +97,10 @@ class Rules:
         come sooner than that.
         """
         return min(5.0, self.settle_s)
+
+    def send_again_s(self, failures: int) -> float:
+        """Return the wait before a send that follows that many failed ones."""
+        return backoff_s(failures, self.rng, backoff=self.backoff or USUAL)
 
     def poll_s(self, polls: int) -> float:
         """Return the interval after that many looks."""
@@ -101,6 +124,23 @@ class Rules:
         if left_s > USUAL_SLACK * usual_s:
             return min(max(left_s, self.poll_first_s), max(self.usual_max_s, self.poll_first_s))
         return min(max(SOONER * elapsed_s, self.poll_first_s), self.poll_max_s)
+
+
+def obeying(rules: Rules, terms: Terms) -> Rules:
+    """Return *rules* with a job's own terms in place of the worker's settings."""
+    return replace(
+        rules,
+        attempts=terms.attempts,
+        backoff=terms.backoff,
+        require=frozenset(terms.require),
+        poll_first_s=terms.poll_first_s,
+        poll_factor=terms.poll_factor,
+        poll_max_s=terms.poll_max_s,
+        usual_max_s=terms.poll_max_s,
+        steady_s=terms.steady_s,
+        abnormal_grace_s=terms.abnormal_grace_s,
+        skip_gone=terms.skip_gone,
+    )
 
 
 @swift

@@ -23,7 +23,7 @@ from jobs.decide.rules import (
 from jobs.learning import BLIND_PAUSE_S
 from jobs.model import Job, Progress
 from jobs.outcomes import BY_OUTCOME, Answer, Outcome, PostVerdict
-from jobs.retries import RETRY_AFTER_CEILING_S, backoff_s
+from jobs.retries import RETRY_AFTER_CEILING_S
 from jobs.states import JobEvent, WaitReason
 
 
@@ -152,7 +152,7 @@ def _look_now(job: Job, answer: Answer, now_us: int, rules: Rules) -> Move:
         conflicts=job.progress.conflicts + (answer.outcome is Outcome.CONFLICT),
         spared=job.progress.spared + 1,
     )
-    wait_s = 0.0 if misses == 1 else backoff_s(misses, rules.rng) + rules.poll_first_s
+    wait_s = 0.0 if misses == 1 else rules.send_again_s(misses) + rules.poll_first_s
     return Move(
         progress=progress,
         step=Step.LOOK,
@@ -176,6 +176,6 @@ def _not_accepted(progress: Progress, answer: Answer, now_us: int, rules: Rules)
     elif answer.outcome in {Outcome.GATE_CLOSED, Outcome.CREDENTIAL_ENDED}:
         wait_s, reason = 0.0, WaitReason.BACKOFF
     else:
-        wait_s, reason = backoff_s(misses, rules.rng), WaitReason.BACKOFF
+        wait_s, reason = rules.send_again_s(misses), WaitReason.BACKOFF
     until_us = now_us + seconds_to_us(wait_s)
     return resting(resting_job, JobEvent.NOT_SENT, reason, until_us)

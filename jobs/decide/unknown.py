@@ -155,10 +155,20 @@ def _no_effect(job: Job, progress: Progress, asked_us: int, now_us: int, rules: 
     clean = changed(
         progress, no_effect_us=None, accepted_us=None, adopted=False, busy_seen=False, polls=0
     )
+    at_us = _again_us(progress, rules)
     return Move(
         progress=clean,
         step=Step.LOOK,
+        at_us=look_at(job, at_us, 0.0) if at_us > now_us else 0,
         event=JobEvent.NOT_APPLIED,
-        again=True,
+        again=at_us <= now_us,
         data={"reads": 2},
     )
+
+
+def _again_us(progress: Progress, rules: Rules) -> int:
+    """Return when it may be sent again: the job's own wait counts from the last send."""
+    if rules.backoff is None:
+        return 0
+    wait_s = rules.send_again_s(sends_that_count(progress))
+    return (progress.sent_us or 0) + seconds_to_us(wait_s)

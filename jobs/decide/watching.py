@@ -7,7 +7,8 @@ changed, the change was seen in progress, or it stayed so for a while.
 
 What is seen → what follows (reliability notes, section 3.2), each with a test:
 
-    target          settled; a second read 2 s later when the first came within 5 s
+    target          settled; a second read 2 s later when the first came within 5 s,
+                    and reads for as long as the job's terms want to see it so
     target-coming   keep looking        coming    keep looking
     other           keep looking; for `stale_after`: reconcile, or the change was refused
     abnormal        final after three reads over `abnormal_grace`
@@ -80,10 +81,11 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
         shown = changed(shown, phase=None, reason=None)
     news = shown.phase != job.progress.phase
     progress = changed(shown, polls=job.progress.polls + 1)
-    what = _sight(job, plugin, progress)
+    what = _sight(job, plugin, progress, rules)
     progress = _counted(job.progress, progress, what, read.asked_us)
     if what is Sighting.TARGET:
-        return _target(job, progress, plugin, read.asked_us, now_us)
+        steady = _unsteady(job, progress, read.asked_us, now_us, rules)
+        return steady or _target(job, progress, plugin, read.asked_us, now_us, rules)
     end = _verdict(progress, what, plugin, read.asked_us, rules)
     if end is not None:
         return end
@@ -103,9 +105,10 @@ def _after_read(job: Job, read: PoolRead, now_us: int, rules: Rules) -> Move:
     )
 
 
-def _sight(job: Job, plugin: PluginSeen | None, progress: Progress) -> Sighting:
+def _sight(job: Job, plugin: PluginSeen | None, progress: Progress, rules: Rules) -> Sighting:
     """Reduce the read to one word; what was Abnormal before our send is not news."""
-    what = sighted(job, plugin, progress.version, progress.inputs)
+    inputs = progress.inputs if "inputs" in rules.require else None
+    what = sighted(job, plugin, progress.version, inputs)
     if what is Sighting.ABNORMAL and _untouched(plugin, progress):
         return Sighting.OTHER
     return what
@@ -141,8 +144,35 @@ def _counted(last: Progress, progress: Progress, what: Sighting, asked_us: int) 
     )
 
 
+def _unsteady(
+    job: Job, progress: Progress, asked_us: int, now_us: int, rules: Rules
+) -> Move | None:
+    """Say what follows while the target was not seen reached for long enough; None once it was."""
+    first_us = progress.target_us or asked_us
+    steady_us = first_us + seconds_to_us(rules.steady_s)
+    if asked_us >= steady_us:
+        return None
+    if past_deadline(job, now_us):
+        seen_s = (asked_us - first_us) / MICROSECONDS
+        detail = f"the deadline passed when it had been as wanted for {seen_s:.0f} s only"
+        return failed(progress, JobEvent.TIMED_OUT, causes.DEADLINE, detail)
+    next_us = min(steady_us, now_us + seconds_to_us(rules.poll_s(progress.polls)))
+    return Move(
+        progress=progress,
+        step=Step.LOOK,
+        at_us=look_at(job, now_us, (next_us - now_us) / MICROSECONDS),
+        save=first_us == asked_us,
+        data={"phase": progress.phase, "reason": progress.reason},
+    )
+
+
 def _target(
-    job: Job, progress: Progress, plugin: PluginSeen | None, asked_us: int, now_us: int
+    job: Job,
+    progress: Progress,
+    plugin: PluginSeen | None,
+    asked_us: int,
+    now_us: int,
+    rules: Rules,
 ) -> Move:
     assert plugin is not None
     accepted_us = progress.accepted_us or 0
@@ -151,7 +181,7 @@ def _target(
     confirm_us = first_us + seconds_to_us(CONFIRM_S)
     if early and asked_us < confirm_us:
         return Move(progress=progress, step=Step.LOOK, at_us=max(confirm_us, now_us))
-    if not _is_fresh(progress, plugin, asked_us):
+    if "fresh" in rules.require and not _is_fresh(progress, plugin, asked_us):
         dwell_us = accepted_us + seconds_to_us(DWELL_S)
         return Move(progress=progress, step=Step.LOOK, at_us=look_at(job, dwell_us, 0.0))
     if job.rollout is not None and plugin.inputs is not None:

@@ -14,7 +14,7 @@ from jobs.model import JobId
 from jobs.rollouts.course import Course, WaveCourse
 from jobs.rollouts.estimate import SLOW_S
 from jobs.rollouts.fields import duration_text
-from jobs.rollouts.gates import Hold
+from jobs.rollouts.gates import Hold, glass_is_broken
 from jobs.rollouts.pace import SUSPECT_SAMPLE, percentile, startable
 from jobs.rollouts.sight import Counts, Sight, is_paused
 from jobs.rollouts.strategy import Starts
@@ -148,6 +148,7 @@ class _Picker:
         self._projects = Counter(job.target.project_id for job in flying)
         self._regions = Counter(job.target.region for job in flying)
         self._needs_s = _needs_s(sight)
+        self._unheld = glass_is_broken(sight.row.facts)
         self._closed: dict[str | None, Hold | None] = {}
         self._full: dict[str, Hold] = {}
 
@@ -180,6 +181,8 @@ class _Picker:
         return self._closed[region]
 
     def _look(self, region: str | None) -> Hold | None:
+        if self._unheld:
+            return None
         found = opening(self._course.calendar, region or "", self._now_us)
         until_us = None if found.until_us >= FOREVER_US else found.until_us
         reason, text = WaitReason.WINDOW, "outside every window"

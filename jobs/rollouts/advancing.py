@@ -27,10 +27,14 @@ from jobs.rollout_states import (
 from jobs.rollouts.admitting import RAMP, Admission, admit
 from jobs.rollouts.course import Course, WaveCourse
 from jobs.rollouts.gates import (
+    SUBMITTER,
     GateAnswer,
     GateLook,
     Hold,
+    approvals_of,
     bake_holds,
+    glass_is_broken,
+    glass_text,
     line_hold,
     look_at_gates,
 )
@@ -47,9 +51,8 @@ from jobs.rollouts.sight import (
     turned_bad,
 )
 from jobs.rollouts.stopping import verdict
-from jobs.rollouts.strategy import Gate
 from jobs.states import WaitReason
-from jobs.store.rollouts import MOST_CANCELLED, Advance, RolloutKind, WaveMove, WaveRow
+from jobs.store.rollouts import GLASS, MOST_CANCELLED, Advance, RolloutKind, WaveMove, WaveRow
 
 STOPPED: Final = "stop"
 """Under this fact: the rule that stopped the rollout, until a person resumes it."""
@@ -80,6 +83,7 @@ class Decision:
         again_us: When to look again although nothing changes; None for never.
         short: Whether jobs further back in the line might have had room.
         undo: Whether the rollout's undoing is to be there before the change is made.
+        loud: What everybody must hear of once this is written; None for nothing.
     """
 
     change: Advance | None = None
@@ -87,6 +91,7 @@ class Decision:
     again_us: int | None = None
     short: bool = False
     undo: bool = False
+    loud: str | None = None
 
 
 def decide(course: Course, sight: Sight) -> Decision:
@@ -167,6 +172,7 @@ class _Look:
         self._holds: list[Hold] = []
         self._again: list[int] = []
         self._admission = Admission()
+        self._loud: str | None = None
 
     def move(self, event: RolloutEvent, data: Mapping[str, Any] | None = None) -> None:
         """Move the rollout."""
@@ -189,6 +195,7 @@ class _Look:
     def go_on(self) -> None:
         """Take the rollout as far as it goes now."""
         self._accept()
+        self._tell_glass()
         first = turn(self._sight.row)
         if first is not None:
             counted = counts(self._course, self._sight, first.n, self._facts)
@@ -203,6 +210,12 @@ class _Look:
                 return
         if self._through_waves():
             self._finish()
+
+    def _tell_glass(self) -> None:
+        """Let it be told once, and loudly, that windows and freezes hold the rollout no longer."""
+        if glass_is_broken(self._facts) and not self._facts[GLASS].get("told"):
+            self._loud = glass_text(self._facts)
+            self._facts[GLASS] = {**self._facts[GLASS], "told": True}
 
     def _accept(self) -> None:
         """After a stop that a person has resumed: count anew, and reopen the broken wave."""
@@ -255,18 +268,22 @@ class _Look:
             return False
         return self._bakes_out(wave)
 
-    def _gates(self, wave: WaveCourse, gates: Sequence[Gate], asked_us: int) -> GateAnswer:
+    def _gates(
+        self, wave: WaveCourse, asked_us: int, *, after: bool, asks: bool = True
+    ) -> GateAnswer:
         look = GateLook(
             wave=wave,
             asked_us=asked_us,
-            approved=self._sight.row.waves[wave.n].approved is not None,
+            approvals=approvals_of(wave, self._sight.row.waves[wave.n], after=after),
+            submitter=self._facts.get(SUBMITTER),
             now_us=self._sight.now_us,
+            asks=asks,
         )
-        return look_at_gates(look, gates)
+        return look_at_gates(look, wave.after if after else wave.before)
 
     def _opens(self, wave: WaveCourse) -> bool:
         asked_us = self._waves[wave.n].facts.get(ASKED, self._sight.now_us)
-        answer = self._gates(wave, wave.before, asked_us)
+        answer = self._gates(wave, asked_us, after=False)
         if not answer.holds:
             self._move_wave(wave.n, WaveEvent.OPENED)
             return True
@@ -310,7 +327,9 @@ class _Look:
         ended_us = facts.get(ENDED) or row.waves[wave.n].ended_us or self._sight.now_us
         ended = sum(one.tally.ended for one in row.waves)
         holds = bake_holds(wave, ended_us=ended_us, ended=ended, now_us=self._sight.now_us)
-        answer = self._gates(wave, wave.after, ended_us)
+        # A person is asked once there is nothing more to see, or nothing but time is left.
+        asks = all(hold.until_us is not None for hold in holds)
+        answer = self._gates(wave, ended_us, after=True, asks=asks)
         if not holds and not answer.holds:
             self._move_wave(wave.n, WaveEvent.BAKED)
             return True
@@ -366,4 +385,5 @@ class _Look:
             holds=tuple(self._holds),
             again_us=min(again, default=None),
             short=self._admission.short,
+            loud=self._loud,
         )

@@ -4,28 +4,31 @@ What a rollout does depends on this, on its row and on the time, and on nothing 
 is made once for each plan and kept.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from jobs.model import InputsBase, JobRequest, PluginWish
+from jobs.clock import MICROSECONDS
+from jobs.model import InputsBase, JobRequest, PluginWish, Target, Terms
 from jobs.requests import fingerprint, natural_key
+from jobs.retries import Backoff
+from jobs.rollouts.days import parse_days
+from jobs.rollouts.icsevents import looked_ahead, spans
 from jobs.rollouts.manifest import Manifest, Spec
 from jobs.rollouts.pace import most_down
-from jobs.rollouts.plan import Plan, PlanRow
+from jobs.rollouts.plan import Plan
 from jobs.rollouts.stopping import Rule, rules_of
 from jobs.rollouts.strategy import Budgets, Gate, OnStop
 from jobs.rollouts.timing import Freeze as WrittenFreeze
+from jobs.rollouts.timing import JobTerms
 from jobs.rollouts.timing import Window as WrittenWindow
 from jobs.rollouts.windows import Calendar, Freeze, Window, instant_us
 from jobs.store.rollouts import PlannedJob
 
 SOURCE: Final = "rollout"
 """Where the jobs of rollouts come from; the scope of their keys."""
-
-DAY_CODES: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,6 @@ class Course:
         bounded: Whether failures in flight may not exceed a limit by more than one.
         fits: Whether a job starts only if it most likely ends inside its window.
         suspect_after: ``auto``, ``never``, or seconds.
-        settle_s: How long a success is watched, as the manifest says.
         undoes: Whether the rollout is undone when a rule stops it, or its time is over.
         undo_s: How long undoing may take.
     """
@@ -73,7 +75,6 @@ class Course:
     fits: bool
     suspect_after: str | float
     deadline_s: float
-    settle_s: float
     expires_s: float
     undoes: bool
     undo_s: float
@@ -84,8 +85,11 @@ def manifest_of(plan: Plan) -> Manifest:
     return Manifest.model_validate(plan.manifest)
 
 
-def course_of(plan: Plan) -> Course:
-    """Return how *plan* is run."""
+def course_of(plan: Plan, since_us: int | None = None) -> Course:
+    """Return how *plan* is run by a rollout that began at *since_us*; when it was made, if None.
+
+    An equal plan may have been made long before, and its freezes are looked for from then on.
+    """
     spec = manifest_of(plan).spec
     acting = sum(wave.pools for wave in plan.waves)
     waves = []
@@ -117,31 +121,28 @@ def course_of(plan: Plan) -> Course:
         down=plan.down,
         bounded=spec.overshoot == "bounded",
         on_stop=spec.on_stop,
-        calendar=calendar_of(spec),
+        calendar=calendar_of(spec, _filed_freezes(plan, spec.expires, since_us)),
         fits=spec.window_fit == "p95",
         suspect_after=spec.job.suspect_after,
         deadline_s=spec.job.deadline,
-        settle_s=spec.job.verify.settle,
         expires_s=spec.expires,
         undoes=spec.on_stop.do == "rollback" or spec.rollback.trigger == "on-stop",
         undo_s=spec.rollback.expires,
     )
 
 
-def calendar_of(spec: Spec) -> Calendar:
-    """Return the windows and freezes of a manifest."""
+def calendar_of(spec: Spec, filed: Iterable[Freeze] = ()) -> Calendar:
+    """Return the windows and freezes of a manifest; *filed* are those of its calendar files."""
     return Calendar(
         windows=tuple(_window(one) for one in spec.windows),
-        freezes=tuple(_freeze(one) for one in spec.freezes if one.ics is None),
+        freezes=(*(_freeze(one) for one in spec.freezes if one.ics is None), *filed),
     )
 
 
 def _window(written: WrittenWindow) -> Window:
-    rule = dict(part.split("=", 1) for part in written.allow.split(";"))
-    codes = rule["BYDAY"].split(",") if "BYDAY" in rule else DAY_CODES
     return Window(
         name=written.name,
-        days=frozenset(DAY_CODES.index(code) for code in codes),
+        days=parse_days(written.allow),
         start=time.fromisoformat(written.start),
         duration_s=written.duration,
         zone=ZoneInfo(written.time_zone),
@@ -162,6 +163,18 @@ def _freeze(written: WrittenFreeze) -> Freeze:
     )
 
 
+def _filed_freezes(plan: Plan, expires_s: float, since_us: int | None) -> Iterator[Freeze]:
+    """Yield every time at which an event of a calendar file takes place."""
+    if since_us is None:
+        since_us = round(datetime.fromisoformat(plan.made_at).timestamp() * MICROSECONDS)
+    ahead = looked_ahead(since_us, expires_s)
+    for calendar in plan.calendars:
+        for event in calendar.events:
+            for begin, end in spans(event, *ahead):
+                name = calendar.freeze
+                yield Freeze(name=name, from_us=begin, until_us=end, reason=event.summary)
+
+
 def planned_jobs(plan: Plan, *, profile: str | None = None) -> Iterator[PlannedJob]:
     """Yield the job of every acting row, by wave and place."""
     manifest = manifest_of(plan)
@@ -172,16 +185,41 @@ def planned_jobs(plan: Plan, *, profile: str | None = None) -> Iterator[PlannedJ
         yield PlannedJob(
             wave=numbers[row.wave or ""],
             rank=row.place - 1,
-            request=_request(row, manifest, profile),
+            request=request_for(row.target, row.version_to, manifest, profile),
         )
 
 
-def _request(row: PlanRow, manifest: Manifest, profile: str | None) -> JobRequest:
+def terms_of(written: JobTerms) -> Terms:
+    """Return the patience that the manifest asks of every job."""
+    apply, verify = written.apply, written.verify
+    return Terms(
+        attempts=apply.attempts,
+        backoff=Backoff(
+            first_s=apply.backoff.first,
+            factor=apply.backoff.factor,
+            max_s=apply.backoff.max,
+            jitter=apply.backoff.jitter == "full",
+        ),
+        require=tuple(verify.require),
+        poll_first_s=verify.poll.first,
+        poll_factor=verify.poll.factor,
+        poll_max_s=verify.poll.max,
+        steady_s=verify.settle,
+        abnormal_grace_s=verify.abnormal_grace,
+        skip_gone=True,
+    )
+
+
+def request_for(
+    target: Target, version: str | None, manifest: Manifest, profile: str | None
+) -> JobRequest:
+    """Return the request of one pool's job."""
+    terms = terms_of(manifest.spec.job)
     spec = manifest.spec
     written = spec.plugin.inputs
     plugin = PluginWish(
         name=spec.plugin.name,
-        version=row.version_to,
+        version=version,
         inputs=written.merge or None,
         base=InputsBase(written.base),
     )
@@ -193,14 +231,16 @@ def _request(row: PlanRow, manifest: Manifest, profile: str | None) -> JobReques
         "not_before_us": None,
         "deadline_s": deadline_s,
         "labels": labels,
+        "terms": asdict(terms),
     }
     return JobRequest(
-        target=row.target,
+        target=target,
         plugin=plugin,
-        fingerprint=fingerprint(row.target, plugin, told),
-        natural_key=natural_key(row.target, plugin, profile=profile),
+        fingerprint=fingerprint(target, plugin, told),
+        natural_key=natural_key(target, plugin, profile=profile),
         source=SOURCE,
         profile=profile,
         deadline_s=deadline_s,
         labels=labels,
+        terms=terms,
     )

@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from jobs.durations import parse_duration
 from jobs.names import is_name, is_project, is_region
 from jobs.requests import did_you_mean, quoted
+from jobs.rollouts.days import parse_days
 from jobs.rollouts.ticks import checked_cron
 
 LONGEST_S: Final = 366 * 86_400.0
@@ -30,9 +31,6 @@ _LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?", re.ASCII)
 _GLOB: Final = re.compile(r"[A-Za-z0-9*?\[][A-Za-z0-9._*?\[\]!-]{0,127}", re.ASCII)
 _LABEL: Final = re.compile(r"[\x21-\x7e\u00a1-\uffff][^\x00-\x1f\x7f]{0,127}")
 _SECRET_PLACE: Final = re.compile(r"(env|file):[^\s\x00-\x1f]{1,500}", re.ASCII)
-_RULE_PART: Final = re.compile(r"([A-Z]+)=([A-Z0-9,+-]+)", re.ASCII)
-_DAY_CODES: Final = frozenset({"MO", "TU", "WE", "TH", "FR", "SA", "SU"})
-_MONTH_DAYS: Final = frozenset(str(day) for day in range(1, 32))
 
 
 def wrong(message: str, do: str | None = None, *at: str | int) -> PydanticCustomError:
@@ -196,23 +194,12 @@ def _cron(text: str) -> str:
 
 
 def _recurrence(text: str) -> str:
-    """Check the part of RFC 5545 that windows need: FREQ, BYDAY, BYMONTHDAY."""
-    parts = [_RULE_PART.fullmatch(part) for part in text.split(";")]
-    rule = {part[1]: part[2] for part in parts if part is not None}
-    if None in parts or len(rule) != len(parts) or rule.get("FREQ") not in _FREQUENCIES:
-        raise wrong(f"{_shown(text)} is no rule for days", 'such as "FREQ=WEEKLY;BYDAY=TU,WE,TH"')
-    allowed = {"FREQ", _FREQUENCIES[rule["FREQ"]]}
-    strange = sorted(rule.keys() - allowed)
-    if strange:
-        raise wrong(f"{strange[0]} means nothing with FREQ={rule['FREQ']} here")
-    if not set(rule.get("BYDAY", "MO").split(",")) <= _DAY_CODES:
-        raise wrong(f"BYDAY={rule['BYDAY']} names no days", "days are MO TU WE TH FR SA SU")
-    if not set(rule.get("BYMONTHDAY", "1").split(",")) <= _MONTH_DAYS:
-        raise wrong(f"BYMONTHDAY={rule['BYMONTHDAY']} names no days", "days are 1 to 31")
+    try:
+        parse_days(text)
+    except ValueError as error:
+        do = 'such as "FREQ=WEEKLY;BYDAY=TU,WE,TH" or "FREQ=MONTHLY;BYDAY=1TU"'
+        raise wrong(f"{_shown(text)} {error}", do) from None
     return text
-
-
-_FREQUENCIES: Final = {"DAILY": "BYDAY", "WEEKLY": "BYDAY", "MONTHLY": "BYMONTHDAY"}
 
 
 def _named(word: str, accepts: Any, rule: str) -> AfterValidator:  # noqa: ANN401 - a predicate

@@ -17,6 +17,8 @@ def moved(old: Plan, new: Plan) -> list[str]:
     found = list(_rows(old, new))
     if not found and old.down != new.down:
         found.append(f"{new.down} pools are not Running; {old.down} were")
+    if not found and old.calendars != new.calendars:
+        found.append("a calendar file of its freezes has changed")
     if not found:
         found.append("labels or names have changed, so the waves are others")
     more = len(found) - NAMED

@@ -16,9 +16,13 @@ from jobs.errors import StalePlanError
 from jobs.model import Target
 from jobs.requests import canonical
 from jobs.rollouts.actions import ACTING, Action, Undo
+from jobs.rollouts.icsevents import Event
 
 SCHEMA: Final = "plugwave/v1"
 NOT_DIGESTED: Final = frozenset({"digest", "made_at"})
+ADDED_LATER: Final = frozenset({"calendars", "places"})
+"""Left out while there is nothing in it, so that plans of before keep their digests."""
+
 SHORT_DIGEST: Final = 12  # digits by which people name a plan
 
 
@@ -100,6 +104,24 @@ class PlanEstimate(_Part):
     calls: int
 
 
+class PlanPlace(_Part):
+    """One project that was looked into."""
+
+    project_id: str
+    region: str | None = None
+
+
+class PlanCalendar(_Part):
+    """The events of one freeze's calendar file, as they were when the plan was made."""
+
+    freeze: str
+    file: str
+    sha256: str
+    """Of the file's bytes."""
+
+    events: tuple[Event, ...]
+
+
 class Plan(_Part):
     """The whole plan."""
 
@@ -131,6 +153,11 @@ class Plan(_Part):
 
     estimate: PlanEstimate
     warnings: tuple[str, ...] = ()
+    calendars: tuple[PlanCalendar, ...] = ()
+    """What the calendar files of its freezes say."""
+
+    places: tuple[PlanPlace, ...] = ()
+    """With continuous membership: where pools that come later are looked for."""
 
     restores: Annotated[int | None, Field(exclude_if=lambda told: told is None)] = None
     """The rollout that this plan undoes."""
@@ -162,8 +189,13 @@ def sealed(plan: Plan) -> Plan:
 
 def plan_body(plan: Plan) -> str:
     """Return the canonical JSON of which the digest is made, as a store keeps it."""
+    told = document(plan).items()
     return canonical(
-        {key: value for key, value in document(plan).items() if key not in NOT_DIGESTED}
+        {
+            key: value
+            for key, value in told
+            if key not in NOT_DIGESTED and (value or key not in ADDED_LATER)
+        }
     ).decode()
 
 

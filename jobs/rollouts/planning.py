@@ -1,23 +1,35 @@
 """Make a plan: observed pools and a manifest become rows, waves and resolved numbers."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from jobs.clock import iso
-from jobs.errors import NoPoolMatchedError
-from jobs.model import Inputs
+from jobs.errors import CalendarFileError, NoPoolMatchedError
+from jobs.model import PROOFS, Inputs
 from jobs.requests import canonical
 from jobs.rollouts.actions import ACTING, Decision, decide
 from jobs.rollouts.differences import Mask, input_changes
 from jobs.rollouts.estimate import WaveTime, estimate
 from jobs.rollouts.exposure import WaveExposure, most_broken
 from jobs.rollouts.fields import duration_text
-from jobs.rollouts.manifest import Manifest, expanded
+from jobs.rollouts.icsevents import looked_ahead, spans
+from jobs.rollouts.icsfile import IcsFile
+from jobs.rollouts.manifest import Manifest, Spec, expanded
 from jobs.rollouts.observed import Observed
 from jobs.rollouts.pace import most_down
-from jobs.rollouts.plan import InputChange, Plan, PlanEstimate, PlanRow, PlanWave, sealed
+from jobs.rollouts.plan import (
+    InputChange,
+    Plan,
+    PlanCalendar,
+    PlanEstimate,
+    PlanPlace,
+    PlanRow,
+    PlanWave,
+    sealed,
+)
 from jobs.rollouts.stopping import Rule, can_trip, resolved, rules_of, stop_words
 from jobs.rollouts.strategy import Gate, Wave
 from jobs.rollouts.targets import included
@@ -26,6 +38,9 @@ from jobs.rollouts.versions import resolved as version_meant
 from jobs.rollouts.waves import Cut, cut
 
 DEFAULT_RATE: Final = 5.0
+
+MOST_FROZEN: Final = 5_000
+"""Times at which calendar files may freeze one rollout; each look goes through all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +51,15 @@ class Terms:
         now_us: When it is made.
         mask: Masks inputs, see `jobs.rollouts.differences`.
         rate: Requests a second that are allowed.
+        calendars: What the calendar files of the manifest's freezes say, by the freeze's name.
+        places: The projects that were looked into, with their regions.
     """
 
     now_us: int
     mask: Mask
     rate: float = DEFAULT_RATE
+    calendars: Mapping[str, IcsFile] = field(default_factory=dict)
+    places: Sequence[tuple[str, str | None]] = ()
 
 
 def make_plan(manifest: Manifest, pools: Sequence[Observed], terms: Terms) -> Plan:
@@ -90,24 +109,52 @@ def make_plan(manifest: Manifest, pools: Sequence[Observed], terms: Terms) -> Pl
                 calls=timed.calls,
             ),
             warnings=tuple(numbers.warnings()),
+            calendars=tuple(_calendars(spec, terms)),
+            places=tuple(
+                PlanPlace(project_id=project, region=region)
+                for project, region in (terms.places if spec.targets.takes_joiners else ())
+            ),
         )
     )
+
+
+def _calendars(spec: Spec, terms: Terms) -> Iterator[PlanCalendar]:
+    """Yield what the calendar files say; one that freezes too often is refused."""
+    for freeze in spec.freezes:
+        if freeze.ics is None:
+            continue
+        file = terms.calendars[freeze.name]
+        times = (
+            span
+            for event in file.events
+            for span in spans(event, *looked_ahead(terms.now_us, spec.expires))
+        )
+        if sum(1 for _ in islice(times, MOST_FROZEN + 1)) > MOST_FROZEN:
+            raise CalendarFileError(
+                f"{freeze.ics}: its events take place more than {MOST_FROZEN:,} times",
+                do="leave out what is no freeze",
+            )
+        yield PlanCalendar(
+            freeze=freeze.name, file=freeze.ics, sha256=file.sha256, events=file.events
+        )
 
 
 def _decisions(
     manifest: Manifest, chosen: Sequence[Observed]
 ) -> dict[tuple[str, str, str], Decision]:
-    plugin, if_absent = manifest.spec.plugin, manifest.spec.targets.if_absent
     common = None
-    if plugin.version == CONSISTENT:
+    if manifest.spec.plugin.version == CONSISTENT:
         common = newest_common(pool.versions for pool in chosen if pool.offers is not None)
-    found = {}
-    for pool in chosen:
+    return {pool.key: decision_on(manifest, pool, common) for pool in chosen}
+
+
+def decision_on(manifest: Manifest, pool: Observed, common: str | None) -> Decision:
+    """Say what is done on one pool; *common* is what a `consistent` version means."""
+    plugin = manifest.spec.plugin
+    meant = common
+    if plugin.version != CONSISTENT:
         meant = version_meant(plugin.version, pool.versions)
-        if plugin.version == CONSISTENT:
-            meant = common
-        found[pool.key] = decide(plugin, pool, meant, if_absent)
-    return found
+    return decide(plugin, pool, meant, manifest.spec.targets.if_absent)
 
 
 def _row(
@@ -246,6 +293,9 @@ class _Numbers:
                     f"wave {one.wave.name} could not start: {self.down} pools are not Running, "
                     f"and maxUnavailable is {self.may_be_down}"
                 )
+        unproven = [proof for proof in PROOFS if proof not in self._spec.job.verify.require]
+        if unproven:
+            told.append(f"a success is proven without {' and '.join(unproven)} (verify.require)")
         ruled = self.rollout_rules or any(self.wave_rules(one) for one in self._cuts)
         if self._acting and not ruled:
             told.append("no rule would stop this rollout")
@@ -268,8 +318,7 @@ def _then(wave: Wave, *, is_last: bool) -> tuple[str, ...]:
 
 def _gate_words(gate: Gate) -> str:
     if gate.approval is not None:
-        groups = " or ".join(gate.approval.groups)
-        return f"approval by {groups}" if groups else "approval"
+        return gate.approval.words
     start = gate.start_at
     assert start is not None
     when = start.at or " ".join(part for part in (start.weekday, start.time) if part)

@@ -156,13 +156,25 @@ class Targets(Closed):
     """Whether pools that come later belong to the rollout."""
 
     on_join: Literal["ignore", "last-wave", "hold"] = "ignore"
-    """What happens to them with `membership: continuous`."""
+    """What happens to them with `membership: continuous`: nothing, the last wave takes them, or
+    they are told and wait for a plan of their own."""
 
     on_leave: Literal["skip"] = "skip"
-    """What happens to pools that are gone."""
+    """What happens to pools that are gone: they are skipped, and no failures."""
+
+    @property
+    def takes_joiners(self) -> bool:
+        """Whether anything happens to pools that come later."""
+        return self.membership == "continuous" and self.on_join != "ignore"
 
     @model_validator(mode="after")
     def _joining_needs_membership(self) -> "Targets":
+        if self.membership == "continuous" and self.file is not None:
+            raise wrong(
+                "membership: continuous means nothing with a file that lists the pools",
+                "write include instead of file, or membership: snapshot",
+                "membership",
+            )
         if self.membership == "snapshot" and self.on_join == "hold":
             raise wrong(
                 "onJoin: hold means nothing with membership: snapshot",

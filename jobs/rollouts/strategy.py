@@ -122,11 +122,20 @@ class Approval(Closed):
     groups: Annotated[list[Title], Field(max_length=50)] = Field(default_factory=list)
     """Who may give it; anybody without it."""
 
-    count: PositiveInt = 1
-    """How many persons."""
+    count: Annotated[int, Field(ge=1, le=50)] = 1
+    """How many different persons."""
+
+    four_eyes: bool = False
+    """Whether it must be another person than the one who started the rollout."""
 
     expires: Duration = 259_200.0
     """How long it is waited for; the rollout expires then."""
+
+    @property
+    def words(self) -> str:
+        """What is asked for: ``approval``, ``2 approvals by sre or lead``."""
+        number = "approval" if self.count == 1 else f"{self.count} approvals"
+        return number + (f" by {' or '.join(self.groups)}" if self.groups else "")
 
 
 class Gate(Closed):

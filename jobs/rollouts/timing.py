@@ -1,7 +1,7 @@
 """What a rollout manifest says about time: one job, windows, freezes, the schedule."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -30,6 +30,9 @@ from jobs.rollouts.fields import (
     wrong,
 )
 from jobs.rollouts.shape import Regions
+
+SHORTEST_POLL_S: Final = 0.1
+"""No poll interval is shorter: each look is a request of a limited account."""
 
 
 def _suspicion(value: object) -> str | float:
@@ -91,8 +94,15 @@ class Poll(Closed):
     max: Duration = 60.0
     """The longest wait."""
 
+    @model_validator(mode="after")
+    def _is_no_storm(self) -> "Poll":
+        if self.first < SHORTEST_POLL_S or self.max < self.first:
+            raise wrong("is out of range; it is 100ms to max", "write such as 5s", "first")
+        return self
+
 
 Proof = Literal["phase", "version", "inputs", "fresh"]
+NEEDED: Final[tuple[Proof, ...]] = ("phase", "version")
 
 
 def _all_proofs() -> list[Proof]:
@@ -103,7 +113,8 @@ class Verify(Closed):
     """What proves a success."""
 
     require: Annotated[list[Proof], Field(min_length=1)] = Field(default_factory=_all_proofs)
-    """Running, the version, the inputs, and evidence newer than our write."""
+    """Running, the version, the inputs, and evidence newer than our write; only the last two
+    may be left out."""
 
     poll: Poll = Field(default_factory=Poll)
     """How often is looked."""
@@ -113,6 +124,17 @@ class Verify(Closed):
 
     abnormal_grace: Duration = 120.0
     """How long it may be Abnormal before that is a failure."""
+
+    @model_validator(mode="after")
+    def _proves_something(self) -> "Verify":
+        missing = [proof for proof in NEEDED if proof not in self.require]
+        if missing:
+            raise wrong(
+                f"{missing[0]} is missing: a success is Running at the wanted version",
+                "leave out nothing but inputs and fresh",
+                "require",
+            )
+        return self
 
 
 class JobTerms(Closed):
@@ -151,7 +173,8 @@ class Window(Closed):
     """Name of the window."""
 
     allow: Recurrence = "FREQ=DAILY"
-    """Its days, as in RFC 5545: "FREQ=WEEKLY;BYDAY=TU,WE"."""
+    """Its days, as in RFC 5545: "FREQ=WEEKLY;BYDAY=TU,WE", "FREQ=MONTHLY;BYDAY=1TU" (the first
+    Tuesday), "FREQ=MONTHLY;BYMONTHDAY=1,-1"."""
 
     start: ClockTime
     """When it opens, in quotes: "22:00"."""
@@ -189,20 +212,21 @@ class Freeze(Closed):
     """The first moment after it."""
 
     time_zone: Zone | None = None
-    """IANA zone of both."""
+    """IANA zone of both; beside `ics` the zone of days and times that have none there."""
 
     reason: Line | None = None
     """What is told to whoever waits."""
 
     ics: FileBeside | None = None
-    """A calendar file instead; beside the manifest."""
+    """A calendar file instead (iCalendar), beside the manifest: each event is a freeze."""
 
     @model_validator(mode="after")
     def _has_both_ends(self) -> "Freeze":
         ends = {"from": self.from_, "until": self.until, "timeZone": self.time_zone}
         given = [name for name, value in ends.items() if value is not None]
-        if self.ics is not None and given:
-            raise wrong(f"{given[0]} means nothing beside ics", None, given[0])
+        own = [name for name in given if name != "timeZone"]
+        if self.ics is not None and own:
+            raise wrong(f"{own[0]} means nothing beside ics", None, own[0])
         if self.ics is None and len(given) < len(ends):
             missing = next(name for name in ends if name not in given)
             raise wrong(f"{missing} is missing", "write from, until and timeZone, or ics")

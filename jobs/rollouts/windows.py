@@ -1,6 +1,6 @@
 """When a rollout may start jobs: maintenance windows, freezes, and the clock's two bad nights.
 
-Windows open on weekdays at a wall-clock time of an IANA zone and last for an elapsed time.
+Windows open on days at a wall-clock time of an IANA zone and last for an elapsed time.
 One rule for both changes of the clock: a start that does not exist moves to the first instant
 after the gap, a start that exists twice is the first of the two.  Freezes close whatever
 windows open.  Everything is asked and answered in microseconds since 1970 (UTC), because
@@ -19,6 +19,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from jobs.clock import MICROSECONDS
+from jobs.rollouts.days import Days
 
 Span = tuple[int, int]
 """Beginning and end in microseconds since 1970; the end is not part of it."""
@@ -34,13 +35,13 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Opens on ``days`` (0 is Monday) at ``start`` in ``zone`` and stays open ``duration_s``.
+    """Opens on ``days`` at ``start`` in ``zone`` and stays open ``duration_s``.
 
     ``regions`` empty means every region.
     """
 
     name: str
-    days: frozenset[int]
+    days: Days
     start: time
     duration_s: float
     zone: ZoneInfo
@@ -172,7 +173,7 @@ def _spans(window: Window, from_us: int) -> Iterator[Span]:
     long_ago = timedelta(days=2) + timedelta(seconds=window.duration_s)
     day: date = (_EPOCH + from_us * _MICROSECOND - long_ago).date()
     for _ in range(HORIZON_DAYS + long_ago.days):
-        if day.weekday() in window.days:
+        if window.days.holds(day):
             begin = instant_us(datetime.combine(day, window.start), window.zone)
             if begin + length > from_us:
                 yield (begin, begin + length)

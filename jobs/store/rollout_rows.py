@@ -10,7 +10,9 @@ from typing import Any, Final
 from jobs.model import JobId, Progress, RolloutId, Target
 from jobs.rollout_states import LIVE_ROLLOUTS, RolloutState, WaveState
 from jobs.states import BAD_STATES, JobEvent, JobState
+from jobs.store.rollout_values import told_by
 from jobs.store.rollouts import (
+    Approved,
     LineStop,
     NewRollout,
     OrderKind,
@@ -128,7 +130,6 @@ def rollout_cells(row: RolloutRow) -> tuple[Any, ...]:
 
 def wave_value(row: Cells) -> WaveRow:
     """Return the wave of (n, state, size, written, opened, approved, facts, last, *TALLY)."""
-    approved = json_value(row[5])
     tally = Tally(size=row[2], **dict(zip(TALLY, row[8:], strict=True)))
     return WaveRow(
         n=row[0],
@@ -137,17 +138,50 @@ def wave_value(row: Cells) -> WaveRow:
         written=row[3],
         opened_us=row[4],
         ended_us=row[7] if tally.ended == tally.size else None,
-        approved=None if approved is None else word_value(approved),
-        approved_us=None if approved is None else approved["at_us"],
+        approvals=_approvals(json_value(row[5])),
         facts=json_value(row[6]) or {},
     )
 
 
 def wave_cells(wave: WaveRow) -> tuple[Any, ...]:
     """Return what may change of a wave beside its tally: state, opened, approved, facts."""
-    approved = _said(wave.approved, wave.approved_us)
     facts = json_text(wave.facts) if wave.facts else None
-    return (wave.state.value, wave.opened_us, approved, facts)
+    return (wave.state.value, wave.opened_us, _approvals_text(wave.approvals), facts)
+
+
+_MORE: Final = "more"
+"""Approvals after the first one stand inside it, as it was when there could be one alone."""
+
+
+def _approvals_text(approvals: Sequence[Approved]) -> str | None:
+    if not approvals:
+        return None
+    first, *more = (
+        {
+            **told_by(one.word),
+            "at_us": one.at_us,
+            "opened": one.opened,
+            "groups": one.groups,
+            "seen": one.seen,
+        }
+        for one in approvals
+    )
+    return json_text({**first, _MORE: more} if more else first)
+
+
+def _approvals(told: Mapping[str, Any] | None) -> tuple[Approved, ...]:
+    if told is None:
+        return ()
+    return tuple(
+        Approved(
+            word=word_value(one),
+            at_us=one["at_us"],
+            opened=one.get("opened", False),
+            groups=tuple(one.get("groups", ())),
+            seen=one.get("seen", {}),
+        )
+        for one in (told, *told.get(_MORE, ()))
+    )
 
 
 def entry_value(row: Cells) -> RecordEntry:

@@ -40,6 +40,12 @@ class Word:
     """Host or address it came from."""
 
 
+def told_by(word: Word) -> dict[str, str]:
+    """Return a word as the record has it; what was not said is left out."""
+    told = {"by": word.by, "why": word.why, "where": word.where}
+    return {name: value for name, value in told.items() if value is not None}
+
+
 class OrderKind(StrEnum):
     """What a person may order; each is harmless when repeated."""
 
@@ -47,6 +53,7 @@ class OrderKind(StrEnum):
     RESUME = "resume"
     ABORT = "abort"
     APPROVE = "approve"
+    BREAK_GLASS = "break-glass"  # windows and freezes hold it no longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +133,26 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """One person's approval of a wave.
+
+    ``opened`` says whether the wave had been opened before; ``groups`` are those the person was
+    in then; ``seen`` is how many jobs of the rollout there were, had ended, and had ended badly.
+    """
+
+    word: Word
+    at_us: int
+    opened: bool = False
+    groups: Sequence[str] = ()
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaveRow:
     """One wave as the store has it; ``facts`` is what `advance` wrote beside its state.
 
     ``written`` of its jobs are written down; ``tally.size - tally.admitted`` lie in its line
-    once all are.  ``approved`` is the first approval of it.
+    once all are.  ``approvals`` are in the order in which they were given.
     """
 
     n: int
@@ -141,8 +163,7 @@ class WaveRow:
     """When it was first opened."""
     ended_us: int | None = None
     """When its last job ended; None while one has not."""
-    approved: Word | None = None
-    approved_us: int | None = None
+    approvals: Sequence[Approved] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -249,8 +270,9 @@ class RecordEntry:
     """One line of a rollout's record: its events, orders and approvals in order.
 
     ``event`` is a `RolloutEvent`, with ``wave`` a `WaveEvent`, or one of ``planned`` (it was
-    started), ``approved`` and ``late-failure`` (with ``wave``) and ``retried``.  What a person
-    ordered has the event that it caused, and in ``data`` by, why and where.
+    started), ``approved``, ``joined`` and ``late-failure`` (with ``wave``), ``retried`` and
+    ``break-glass``.  What a person ordered has the event that it caused, and in ``data`` by, why
+    and where.
     """
 
     seq: int

@@ -22,6 +22,7 @@ from jobs.model import JobId, RolloutId, WorkerId
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.store.rollout_values import (
     GOES_ON,
+    Approved,
     Deed,
     LateFailure,
     LineStop,
@@ -40,9 +41,11 @@ from jobs.store.rollout_values import (
 )
 
 __all__ = [
+    "GLASS",
     "GOES_ON",
     "MOST_CANCELLED",
     "Advance",
+    "Approved",
     "Deed",
     "LateFailure",
     "LineOrdered",
@@ -86,7 +89,8 @@ class Advance:
     how many jobs that nobody has in hand (WAITING or READY) end CANCELLED, at most
     `MOST_CANCELLED`: first those that were admitted, then those in line, by wave and rank.
     Their result lines are written by ``worker``, which is needed for that alone.
-    ``facts`` replaces the rollout's facts when it is not None.
+    ``facts`` replaces the rollout's facts when it is not None.  ``join`` are jobs of pools that
+    came later: they are put at the end of the lines of their waves, which grow by them.
     """
 
     rollout: RolloutId
@@ -97,6 +101,7 @@ class Advance:
     cancel: int = 0
     worker: WorkerId | None = None
     facts: Mapping[str, Any] | None = None
+    join: Sequence[PlannedJob] = ()
 
 
 MOST_CANCELLED: Final = 1_000
@@ -105,10 +110,11 @@ MOST_CANCELLED: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A person's word about a rollout; ``wave`` and ``digest`` belong to an approval.
+    """A person's word about a rollout; ``wave``, ``digest`` and ``groups`` belong to an approval.
 
     ``digest`` may be the beginning of the plan's, at least 6 characters; None approves
-    whatever the plan is.
+    whatever the plan is.  ``groups`` are those the person is in.  ``persons`` is how many must
+    break the glass together.
     """
 
     rollout: RolloutId
@@ -116,14 +122,23 @@ class Order:
     word: Word
     wave: int | None = None
     digest: str | None = None
+    groups: Sequence[str] = ()
+    persons: int = 1
+
+
+GLASS: Final = "break_glass"
+"""Under this fact of a rollout: ``words`` of those who want windows and freezes to hold it no
+longer, and how many of them that ``needs``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
     """The rollout after an order; *already* is whose same order came first, and when.
 
-    Nothing was written then.  Of a pause or abort that no person ordered, *already* has what
-    `advance` wrote beside it as ``by`` and ``why``, and the rollout itself without a ``by``.
+    Nothing was written then.  Approvals of different persons are different orders; the same
+    person's is another one only once the wave has been opened since.  Of a pause or abort that
+    no person ordered, *already* has what `advance` wrote beside it as ``by`` and ``why``, and
+    the rollout itself without a ``by``.
     """
 
     row: RolloutRow
@@ -198,8 +213,10 @@ class RolloutStore(Protocol):
         Raises:
             StaleRevisionError: If the rollout has changed since; nothing is written.
             IllegalTransitionError: If a table has no such move, APPLIED comes before all jobs
-                are written down, an end comes too early, or a job is admitted while the
-                rollout or its wave may not start any; nothing is written.
+                are written down, an end comes too early, a job is admitted while the
+                rollout or its wave may not start any, or one joins a wave that is through;
+                nothing is written.
+            ConflictError: If another live rollout has the pool of a job that joins.
             NothingMatchedError: If there is no such rollout or wave.
         """
         ...

@@ -39,9 +39,10 @@ WAVE: Final = 29
 
 def request(row: Row, unpack: Callable[[Any], str]) -> JobRequest:
     """Return the request of one row of COLUMNS; *unpack* reads a digest as the engine keeps it."""
+    plugin, terms = wish_value(row[23])
     return JobRequest(
         target=Target(project_id=row[20], region=row[21] or None, pool_name=row[22]),
-        plugin=wish_value(row[23]),
+        plugin=plugin,
         fingerprint=unpack(row[17]),
         natural_key=unpack(row[18]),
         source=row[15],
@@ -51,6 +52,7 @@ def request(row: Row, unpack: Callable[[Any], str]) -> JobRequest:
         not_before_us=row[13],
         deadline_s=row[14],
         labels=json_value(row[19]) or {},
+        terms=terms,
     )
 
 

@@ -18,8 +18,9 @@ import orjson
 from jobs.clock import MICROSECONDS
 from jobs.errors import BadRequestError
 from jobs.learning import Lesson, Limit, Source
-from jobs.model import InputsBase, PluginSeen, PluginWish, Progress, Restore
+from jobs.model import InputsBase, PluginSeen, PluginWish, Progress, Restore, Terms
 from jobs.pacing import Bucket
+from jobs.retries import Backoff
 from jobs.states import FINAL_STATES, HELD_STATES, OPEN_STATES, JobState, WaitReason
 from jobs.store.facts import Figure
 
@@ -173,23 +174,40 @@ def bucket_value(text: str) -> Bucket:
     return Bucket(**told)
 
 
-def wish_text(wish: PluginWish) -> str:
-    """Return the plug-in wish as the JSON that its content address is computed from."""
-    told = {"name": wish.name, "version": wish.version, "inputs": wish.inputs, "base": wish.base}
-    return json_text(told if wish.restore is None else {**told, "restore": wish.restore})
+def wish_text(wish: PluginWish, terms: Terms | None = None) -> str:
+    """Return plug-in wish and terms as the JSON that their content address is computed from."""
+    told: dict[str, object] = {
+        "name": wish.name,
+        "version": wish.version,
+        "inputs": wish.inputs,
+        "base": wish.base,
+    }
+    if wish.restore is not None:
+        told["restore"] = wish.restore
+    if terms is not None:
+        told["terms"] = terms
+    return json_text(told)
 
 
 @lru_cache(maxsize=256)
-def wish_value(text: str) -> PluginWish:
-    """Return what `wish_text` wrote; equal texts share one value, which nobody changes."""
+def wish_value(text: str) -> tuple[PluginWish, Terms | None]:
+    """Return what `wish_text` wrote; equal texts share their values, which nobody changes."""
     told = orjson.loads(text)
-    return PluginWish(
+    wish = PluginWish(
         name=told["name"],
         version=told["version"],
         inputs=told["inputs"],
         base=InputsBase(told["base"]),
         restore=Restore(**told["restore"]) if "restore" in told else None,
     )
+    return wish, _terms(told.get("terms"))
+
+
+def _terms(told: dict[str, Any] | None) -> Terms | None:
+    if told is None:
+        return None
+    backoff, require = Backoff(**told["backoff"]), tuple(told["require"])
+    return Terms(**{**told, "backoff": backoff, "require": require})
 
 
 def pack_digest(text: str) -> bytes | str:

@@ -1,16 +1,16 @@
-"""What an advance, an order or a retry makes of a rollout: rules over values, for every engine.
+"""What an advance or a retry makes of a rollout: rules over values, for every engine.
 
 Each takes the rollout as the engine has read it under its lock, and returns it as it is to be
 written, with the lines of its record.  Nothing here reads or writes.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from jobs.errors import (
     BadRequestError,
-    ConflictError,
     IllegalTransitionError,
     LineStoppedError,
     NothingMatchedError,
@@ -29,23 +29,21 @@ from jobs.rollout_states import (
     next_rollout_state,
     next_wave_state,
 )
+from jobs.store.rollout_values import told_by
 from jobs.store.rollouts import (
     MOST_CANCELLED,
     Advance,
     LineOrdered,
     LineStop,
-    Order,
-    Ordered,
-    OrderKind,
-    RecordEntry,
+    PlannedJob,
     RolloutRow,
     WaveRow,
     Word,
 )
 
 PLANNED: Final = "planned"
-APPROVED: Final = "approved"
 RETRIED: Final = "retried"
+JOINED: Final = "joined"
 """Words of the record beside the events of the tables."""
 
 SHORTEST_DIGEST: Final = 6
@@ -59,18 +57,6 @@ _WHOLE: Final = frozenset(
     }
 )
 """Events that say something about every job."""
-
-_EVENT_OF: Final[Mapping[OrderKind, RolloutEvent]] = {
-    OrderKind.PAUSE: RolloutEvent.PAUSED,
-    OrderKind.RESUME: RolloutEvent.RESUMED,
-    OrderKind.ABORT: RolloutEvent.ABORTED,
-}
-_DONE_IN: Final[Mapping[OrderKind, frozenset[RolloutState]]] = {
-    OrderKind.PAUSE: frozenset({RolloutState.PAUSING, RolloutState.PAUSED}),
-    OrderKind.RESUME: STARTING_ROLLOUTS,
-    OrderKind.ABORT: frozenset({RolloutState.ABORTING, RolloutState.ABORTED}),
-}
-"""The states in which an order has nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +75,6 @@ class Steered:
     row: RolloutRow
     waves: Sequence[WaveRow] = ()
     lines: Sequence[Line] = ()
-
-
-def told_by(word: Word) -> dict[str, str]:
-    """Return a word as the record has it; what was not said is left out."""
-    told = {"by": word.by, "why": word.why, "where": word.where}
-    return {name: value for name, value in told.items() if value is not None}
 
 
 def check_may_send(rollout: RolloutId, state: RolloutState) -> None:
@@ -148,10 +128,10 @@ def advanced(row: RolloutRow, change: Advance, now_us: int) -> Steered:
     waves = {wave.n: wave for wave in row.waves}
     lines: list[Line] = []
     for step in change.waves:
-        waves[step.wave] = _moved(_wave(waves, step.wave), step.event, now_us, step.facts)
+        waves[step.wave] = _moved(wave_of(waves, step.wave), step.event, now_us, step.facts)
         lines.append(Line(event=step.event, wave=step.wave, data=step.facts))
     for event, data in change.moves:
-        row = _turned(row, event, now_us)
+        row = turned(row, event, now_us)
         lines.append(Line(event=event, data=data))
     facts = row.facts if change.facts is None else change.facts
     row = replace(row, facts=facts, rev=row.rev + 1, waves=tuple(waves.values()))
@@ -159,8 +139,30 @@ def advanced(row: RolloutRow, change: Advance, now_us: int) -> Steered:
         raise IllegalTransitionError(
             f"{rollout_name(row.id)} admits no job while it is {row.state}", state=row.state
         )
+    lines += _joining(row, waves, change.join)
     touched = {step.wave for step in change.waves}
     return Steered(row=row, waves=[waves[n] for n in sorted(touched)], lines=lines)
+
+
+_JOINABLE: Final = frozenset({WaveState.PENDING, WaveState.GATED, WaveState.RUNNING})
+
+
+def _joining(
+    row: RolloutRow, waves: Mapping[int, WaveRow], jobs: Sequence[PlannedJob]
+) -> Sequence[Line]:
+    """Return the lines about jobs that join; each stands behind the last one of its wave."""
+    joined: Counter[int] = Counter()
+    for job in jobs:
+        wave = wave_of(waves, job.wave)
+        if wave.state not in _JOINABLE or row.state not in STARTING_ROLLOUTS:
+            raise IllegalTransitionError(
+                f"nothing joins wave {wave.n} of {rollout_name(row.id)}: it is {wave.state}",
+                wave=wave.n,
+            )
+        if job.rank != wave.tally.size + joined[wave.n]:
+            raise BadRequestError(f"who joins wave {wave.n} stands behind its last job")
+        joined[wave.n] += 1
+    return [Line(event=JOINED, wave=n, data={"jobs": joined[n]}) for n in sorted(joined)]
 
 
 def _check_cancelling(change: Advance) -> None:
@@ -170,7 +172,12 @@ def _check_cancelling(change: Advance) -> None:
         raise ValueError("who cancels jobs names the worker that writes their result lines")
 
 
-def _wave(waves: Mapping[int, WaveRow], n: int | None) -> WaveRow:
+def wave_of(waves: Mapping[int, WaveRow], n: int | None) -> WaveRow:
+    """Return one wave.
+
+    Raises:
+        NothingMatchedError: If it is not there.
+    """
     if n is None or n not in waves:
         raise NothingMatchedError(
             f"the rollout has no wave {n}", do=f"name a wave from 0 to {len(waves) - 1}", wave=n
@@ -186,7 +193,8 @@ def _moved(wave: WaveRow, event: WaveEvent, now_us: int, facts: Mapping[str, Any
     return replace(wave, state=state, opened_us=opened_us, facts=facts)
 
 
-def _turned(row: RolloutRow, event: RolloutEvent, now_us: int) -> RolloutRow:
+def turned(row: RolloutRow, event: RolloutEvent, now_us: int) -> RolloutRow:
+    """Return the rollout after one event of its own."""
     state = next_rollout_state(row.state, event)
     if event is RolloutEvent.APPLIED:
         _check_written(row)
@@ -243,61 +251,6 @@ def check_admitted(row: RolloutRow, waves: Collection[int]) -> None:
         )
 
 
-def ordered(row: RolloutRow, order: Order, now_us: int) -> Steered | None:
-    """Return the rollout after *order*, None when it was ordered before.
-
-    Raises:
-        IllegalTransitionError: If its state does not allow it.
-        NothingMatchedError: If an approval names a wave that is not there.
-        ConflictError: If an approval names another plan.
-        BadRequestError: If an approval names no wave, or too short a digest.
-    """
-    if order.kind is OrderKind.APPROVE:
-        return _approved(row, order, now_us)
-    if row.state in _DONE_IN[order.kind]:
-        return None
-    _check_live(row, order.kind)
-    event = _EVENT_OF[order.kind]
-    row = _asked(_turned(row, event, now_us), order, now_us)
-    return Steered(row=row, lines=[Line(event=event, data=told_by(order.word))])
-
-
-def _check_live(row: RolloutRow, kind: OrderKind) -> None:
-    if row.state not in LIVE_ROLLOUTS:
-        raise IllegalTransitionError(
-            f"{rollout_name(row.id)} has ended as {row.state}: nothing is left to {kind}",
-            state=row.state,
-        )
-
-
-def _asked(row: RolloutRow, order: Order, now_us: int) -> RolloutRow:
-    asked = {"asked": order.word, "asked_kind": order.kind, "asked_us": now_us}
-    return replace(row, rev=row.rev + 1, **asked)  # type: ignore[arg-type]  # three fields by name
-
-
-def _approved(row: RolloutRow, order: Order, now_us: int) -> Steered | None:
-    if order.wave is None:
-        raise BadRequestError("an approval names the wave that may go on")
-    waves = {wave.n: wave for wave in row.waves}
-    wave = _wave(waves, order.wave)
-    _check_live(row, order.kind)
-    if order.digest is not None:
-        check_digest(order.digest)
-        if not row.plan.startswith(order.digest):
-            raise ConflictError(
-                f"{rollout_name(row.id)} has another plan than the one that is approved",
-                do="look at the plan of the rollout, and approve that one",
-                plan=row.plan,
-            )
-    if wave.approved is not None:
-        return None
-    wave = replace(wave, approved=order.word, approved_us=now_us)
-    waves[wave.n] = wave
-    row = _asked(replace(row, waves=tuple(waves.values())), order, now_us)
-    told = {**told_by(order.word), "plan": row.plan}
-    return Steered(row=row, waves=[wave], lines=[Line(event=APPROVED, wave=wave.n, data=told)])
-
-
 def check_digest(beginning: str) -> None:
     """Refuse the beginning of a digest that is too short to mean anything.
 
@@ -306,21 +259,6 @@ def check_digest(beginning: str) -> None:
     """
     if len(beginning) < SHORTEST_DIGEST:
         raise BadRequestError(f"name a plan by at least {SHORTEST_DIGEST} characters of its digest")
-
-
-def ordered_before(row: RolloutRow, order: Order, record: Sequence[RecordEntry]) -> Ordered:
-    """Return the answer to an order that has nothing left to do."""
-    if order.kind is OrderKind.APPROVE:
-        wave = next(wave for wave in row.waves if wave.n == order.wave)
-        return Ordered(row=row, already=wave.approved, already_us=wave.approved_us)
-    event = _EVENT_OF[order.kind]
-    said = [entry for entry in record if entry.event == event and entry.wave is None]
-    if not said:
-        return Ordered(row=row)
-    data = said[-1].data
-    why, where = (None if data.get(name) is None else str(data[name]) for name in ("why", "where"))
-    word = Word(by=str(data.get("by") or rollout_name(row.id)), why=why, where=where)
-    return Ordered(row=row, already=word, already_us=said[-1].at_us)
 
 
 def retried(row: RolloutRow, jobs: Mapping[int, int], word: Word, now_us: int) -> Steered:
@@ -339,7 +277,7 @@ def retried(row: RolloutRow, jobs: Mapping[int, int], word: Word, now_us: int) -
             state=row.state,
         )
     if row.state not in LIVE_ROLLOUTS:
-        row = _turned(row, RolloutEvent.RESUMED, now_us)
+        row = turned(row, RolloutEvent.RESUMED, now_us)
         lines.append(Line(event=RolloutEvent.RESUMED, data=told_by(word)))
     waves = {wave.n: wave for wave in row.waves}
     changed = []

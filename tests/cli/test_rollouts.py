@@ -21,6 +21,7 @@ spec:
     - {name: canary, pick: {count: 1}, tolerate: 0}
     - {name: rest, pick: {rest: true}}
   stop: [{name: cap, failures: 2}]
+  job: {verify: {settle: 0s, abnormalGrace: 200ms, poll: {first: 100ms, max: 200ms}}}
 """
 GATED = MANIFEST.replace("tolerate: 0}", "tolerate: 0, after: [{approval: {}}]}")
 
@@ -148,6 +149,77 @@ def test_orders_are_repeatable_and_approvals_let_it_go_on(
 
 
 @pytest.mark.slow
+def test_two_persons_of_a_group_approve(
+    cli: Cli, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings say who is in it; who approved, why, and what there was to see is shown."""
+    cloud = start()
+    gate = "tolerate: 0, before: [{approval: {groups: [sre], count: 2, fourEyes: true}}]}"
+    (cli.folder / "plugwave.toml").write_text('[approvals.groups]\nsre = ["ana", "ben", "sam"]\n')
+    monkeypatch.chdir(cli.folder)
+    person = "LOGNAME"
+    monkeypatch.setenv(person, "sam")
+    text = MANIFEST.replace("tolerate: 0}", gate)
+    assert cli("apply", write(cli, text), "--yes", "--detach").code == 0
+
+    own = cli("approve", "ndots", "--wave", "canary")
+    monkeypatch.setenv(person, "eve")
+    other = cli("approve", "ndots", "--wave", "canary")
+    assert (own.code, other.code) == (5, 5)
+    assert "sam started the rollout" in own.err
+    assert "eve is in none of its groups: sre" in other.err
+    monkeypatch.setenv(person, "ana")
+    first = cli("approve", "ndots", "--wave", "canary", "--reason", "CHG-1 is green")
+    assert first.lines == ["wave canary of ndots: approved, 1 more needed; it is waiting now"]
+    assert cli("approve", "ndots", "--wave", "canary").out.startswith(
+        "wave canary of ndots: already approved by ana at "
+    )
+    assert cli("work", "--until-empty").code == 0
+    assert sends(cloud) == []
+    why = cli("why", "ndots").out
+    assert "2 approvals by sre, not by sam (1 of 2: ana)" in why
+    monkeypatch.setenv(person, "ben")
+    assert cli("approve", "ndots").lines == ["wave canary of ndots: approved; it is waiting now"]
+
+    shown = cli("status", "ndots")
+    assert "wave canary approved by ana (sre) at " in shown.out
+    assert "seeing 0/4 ended, 0 failed: CHG-1 is green" in shown.out
+    given = cli("status", "ndots", "-o", "json").document["waves"][0]["approvals"]
+    assert [one["by"] for one in given] == ["ana", "ben"]
+    assert cli("work", "--until-empty").code == 0
+    assert len(sends(cloud)) > 0
+
+
+@pytest.mark.slow
+def test_broken_glass_beats_a_freeze_from_a_calendar_file(cli: Cli, start: Start) -> None:
+    """The file's event holds the rollout by its name, until somebody orders otherwise, with why."""
+    cloud = start()
+    event = "SUMMARY:Quiet years\nDTSTART:20260101T000000Z\nDTEND:29990101T000000Z\n"
+    calendar = f"BEGIN:VCALENDAR\nBEGIN:VEVENT\n{event}END:VEVENT\nEND:VCALENDAR\n"
+    (cli.folder / "freeze.ics").write_text(calendar.replace("DTEND", "RDATE"))
+    text = MANIFEST + "  freezes: [{name: company, ics: freeze.ics}]\n"
+    wrong = cli("plan", write(cli, text))
+    assert wrong.code == 2
+    assert "error[MAN-11]: freeze.ics:5:1: RDATE is not understood here" in wrong.err
+
+    (cli.folder / "freeze.ics").write_text(calendar)
+    assert "company: 1 event of freeze.ics" in cli("plan", "r.yaml").out
+    assert cli("apply", "r.yaml", "--yes", "--detach").code == 0
+    assert cli("work", "--until-empty").code == 0
+    assert "freeze company (Quiet years)" in cli("why", "ndots").out
+    assert sends(cloud) == []
+
+    assert cli("resume", "ndots", "--break-glass").code == 2
+    assert cli("resume", "ndots", "--break-glass", "--reason", "INC-7").code == 0
+    assert "the glass was broken by" in cli("why", "ndots").out
+    worked = cli("work", "--until-empty", "--log-format", "json")
+    assert worked.code == 0
+    assert worked.err.count('"event":"rollout.glass_broken"') == 1
+    assert "INC-7" in worked.err
+    assert len(sends(cloud)) > 0
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_stale_plan_is_refused_with_what_moved(cli: Cli, start: Start) -> None:
     """A plan is of one fleet: when that has moved, nothing is started (PLAN-04, exit 7)."""
@@ -186,15 +258,12 @@ def test_one_key_is_one_rollout(cli: Cli, start: Start) -> None:
 def test_nothing_starts_of_what_nobody_would_do(cli: Cli, start: Start) -> None:
     """A manifest that relies on a term this version does not honour is refused, by field."""
     cloud = start()
-    text = MANIFEST.replace(
-        "  stop:", "  job: {verify: {settle: 5m}, apply: {attempts: 2}}\n  stop:"
-    )
+    text = MANIFEST.replace("failures: 2", "rejected: 2")
 
     ran = cli("apply", write(cli, text), "--yes")
 
     assert ran.code == 2
-    assert "spec.job.verify.settle" in ran.err
-    assert "spec.job.apply.attempts" in ran.err
+    assert "spec.stop[0].rejected" in ran.err
     assert sends(cloud) == []
 
 

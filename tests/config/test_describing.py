@@ -103,5 +103,6 @@ def test_the_settings_page_has_every_key_with_variable_default_and_meaning() -> 
     assert page["logs.file"].default == "stderr"
     assert page["store.url"].default == "SQLite in the state folder"
     assert page["cloud.endpoints.REGION"].variable == "PLUGWAVE_CLOUD__ENDPOINTS__REGION"
+    assert page["approvals.groups.GROUP"].variable == "PLUGWAVE_APPROVALS__GROUPS__GROUP"
     assert "\n" not in page["cloud.rate"].meaning
     assert "requests a second" in page["cloud.rate"].meaning.lower()

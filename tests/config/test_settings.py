@@ -21,6 +21,8 @@ from config.settings import (
 
 DEFAULTS: dict[str, object] = {
     # The table of product.md 5.3, durations in seconds.
+    "approvals.groups": {},
+    "approvals.break_glass_persons": 1,
     "cloud.endpoint": None,
     "cloud.endpoints": {},
     "cloud.auth": "auto",

@@ -17,7 +17,7 @@ from jobs.model import JobId, RolloutId, WorkerId
 from jobs.rollout_states import RolloutEvent, RolloutState, WaveEvent, WaveState
 from jobs.states import FINAL_STATES, JobEvent, JobState, WaitReason
 from jobs.store.protocol import Store
-from jobs.store.rollouts import Advance, Order, PlannedJob, Tally, WaveMove
+from jobs.store.rollouts import GLASS, Advance, Order, PlannedJob, Tally, WaveMove
 from jobs.store.rollouts import OrderKind as Kind
 from tests.builders import NOON_US, a_request
 from tests.contract.rollout_steps import (
@@ -647,7 +647,7 @@ async def test_orders_do_what_they_say(store: Store, worker: WorkerId, clock: Fa
     assert entry.data == {"by": "ana", "why": "it is time", "where": "host-a"}
 
 
-@pytest.mark.parametrize("kind", [Kind.PAUSE, Kind.RESUME, Kind.ABORT, Kind.APPROVE])
+@pytest.mark.parametrize("kind", [Kind.PAUSE, Kind.RESUME, Kind.ABORT])
 async def test_an_order_may_be_repeated(store: Store, clock: FakeClock, kind: Kind) -> None:
     """The second time nothing happens, and whoever asks hears who was first, and when."""
     rollout = await running(store, 1)
@@ -687,10 +687,135 @@ async def test_an_approval_is_of_one_wave_and_one_plan(store: Store, clock: Fake
     answer = await order(store, rollout, Kind.APPROVE, wave=1, digest=PLAN.digest[:12])
 
     first, second = answer.row.waves
-    assert (first.approved, first.approved_us) == (None, None)
-    assert (second.approved, second.approved_us) == (ANA, clock.now_us())
+    assert first.approvals == ()
+    (given,) = second.approvals
+    assert (given.word, given.at_us, given.groups) == (ANA, clock.now_us(), ())
+    assert given.seen == {"jobs": 2, "ended": 0, "failed": 0}
     [*_, entry] = await store.rollouts.record_of(rollout)
     assert (entry.event, entry.wave, entry.data["plan"]) == ("approved", 1, PLAN.digest)
+
+
+def joining(wave: int, rank: int, pool: str) -> PlannedJob:
+    """Return the job of a pool that came later."""
+    return PlannedJob(wave=wave, rank=rank, request=a_request(pool))
+
+
+async def test_a_pool_that_came_later_stands_behind_the_last_one(
+    store: Store, worker: WorkerId
+) -> None:
+    """The wave grows by it, it is admitted like the others, and the record tells how many came."""
+    rollout = await running(store, 2)
+    late = [joining(0, 2, "late-a"), joining(0, 3, "late-b")]
+
+    row = await advance(store, rollout, join=late, facts={"members": 2})
+
+    assert (row.waves[0].tally.size, row.waves[0].written) == (4, 4)
+    assert row.facts == {"members": 2}
+    lined = await line(store, rollout)
+    assert len(lined) == 4
+    await advance(store, rollout, admit=lined)
+    found = await claim(store, worker)
+    assert [job.request.target.pool_name for job, _ in found][-2:] == ["late-a", "late-b"]
+    record = await store.rollouts.record_of(rollout)
+    told_of = [(one.wave, one.data["jobs"]) for one in record if one.event == "joined"]
+    assert told_of == [(0, 2)]
+    await all_is_well(store)
+
+
+async def test_nobody_joins_twice_or_too_late(store: Store) -> None:
+    """A second decision of the same revision is stale; a wrong place, a pause and an end refuse."""
+    rollout = await running(store, 1)
+    before = await row_of(store, rollout)
+    late = [joining(0, 1, "late")]
+    await store.rollouts.advance(Advance(rollout=rollout, rev=before.rev, join=late))
+
+    with pytest.raises(StaleRevisionError):
+        await store.rollouts.advance(Advance(rollout=rollout, rev=before.rev, join=late))
+    for wrong in (joining(0, 5, "other"), joining(0, 0, "other")):
+        with pytest.raises(BadRequestError):
+            await advance(store, rollout, join=[wrong])
+    with pytest.raises(NothingMatchedError):
+        await advance(store, rollout, join=[joining(3, 0, "other")])
+    await order(store, rollout, Kind.PAUSE)
+    with pytest.raises(IllegalTransitionError):
+        await advance(store, rollout, join=[joining(0, 2, "other")])
+    assert (await row_of(store, rollout)).waves[0].tally.size == 2
+
+
+async def test_a_pool_of_another_rollout_does_not_join(store: Store) -> None:
+    """A plug-in of a pool belongs to one live rollout; nothing of the change is written."""
+    await started(store, 1, name="other", prefix="theirs")
+    rollout = await running(store, 1)
+    before = await row_of(store, rollout)
+
+    with pytest.raises(ConflictError):
+        await advance(
+            store,
+            rollout,
+            join=[joining(0, 1, "free"), joining(0, 2, "theirs-0-0")],
+            facts={"a": 1},
+        )
+
+    assert await row_of(store, rollout) == before
+    assert len(await line(store, rollout)) == 1
+
+
+async def test_who_breaks_the_glass_is_kept_with_a_reason(store: Store, clock: FakeClock) -> None:
+    """In the rollout's facts and its record; a second person's word is another one."""
+    rollout = await running(store, 1)
+    with pytest.raises(BadRequestError):
+        await order(store, rollout, Kind.BREAK_GLASS, word=BEN)  # says nothing why
+    rev = (await row_of(store, rollout)).rev
+    then_us = clock.now_us()
+    await order(store, rollout, Kind.BREAK_GLASS, persons=2)
+    clock.advance(60)
+    again = await order(store, rollout, Kind.BREAK_GLASS, persons=2)
+    await order(store, rollout, Kind.BREAK_GLASS, word=replace(BEN, why="INC-1"))
+
+    row = await row_of(store, rollout)
+    assert (again.already, again.already_us) == (ANA, then_us)
+    assert (row.rev, row.facts[GLASS]["needs"]) == (rev + 2, 2)
+    assert [one["by"] for one in row.facts[GLASS]["words"]] == ["ana", "ben"]
+    record = await store.rollouts.record_of(rollout)
+    told = [one.data for one in record if one.event == "break-glass"]
+    assert [(one["by"], one["why"]) for one in told] == [("ana", "it is time"), ("ben", "INC-1")]
+
+
+async def test_every_person_approves_once(store: Store, clock: FakeClock) -> None:
+    """Ben's word stands beside Ana's, with his groups; Ana's second one is none."""
+    rollout = await running(store, 1, 1)
+    await order(store, rollout, Kind.APPROVE, wave=1)
+    clock.advance(60)
+    await order(store, rollout, Kind.APPROVE, wave=1, word=BEN, groups=("lead", "sre"))
+    clock.advance(60)
+
+    again = await order(store, rollout, Kind.APPROVE, wave=1)
+
+    assert again.already == ANA
+    given = (await row_of(store, rollout)).waves[1].approvals
+    assert [(one.word, one.groups) for one in given] == [(ANA, ()), (BEN, ("lead", "sre"))]
+    assert given[1].at_us - given[0].at_us == 60_000_000
+    record = await store.rollouts.record_of(rollout)
+    told = [one.data for one in record if one.event == "approved"]
+    assert [one["by"] for one in told] == ["ana", "ben"]
+    assert told[1]["groups"] == ["lead", "sre"]
+
+
+async def test_an_approval_from_before_a_wave_opened_can_be_given_again(
+    store: Store, clock: FakeClock
+) -> None:
+    """What somebody said of its start is not what they say of its result."""
+    rollout = await started(store, 1)
+    await order(store, rollout, Kind.APPROVE, wave=0)
+    clock.advance(60)
+    await advance(store, rollout, moves=moves(RolloutEvent.APPLIED, RolloutEvent.OPENED))
+    await advance(store, rollout, waves=wave_moves(0, WaveEvent.REACHED, WaveEvent.OPENED))
+
+    second = await order(store, rollout, Kind.APPROVE, wave=0)
+    third = await order(store, rollout, Kind.APPROVE, wave=0)
+
+    assert (second.already, third.already) == (None, ANA)
+    assert len(third.row.waves[0].approvals) == 2
 
 
 async def test_an_approval_of_something_else_is_refused(store: Store) -> None:

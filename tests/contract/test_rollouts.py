@@ -10,7 +10,8 @@ from jobs.errors import (
     IllegalTransitionError,
     NothingMatchedError,
 )
-from jobs.model import JobId, RolloutId, WorkerId
+from jobs.model import JobId, RolloutId, Terms, WorkerId
+from jobs.retries import Backoff
 from jobs.rollout_states import RolloutEvent, RolloutState, WaveEvent, WaveState
 from jobs.states import JobEvent, JobState, WaitReason
 from jobs.store.protocol import Store, Verdict
@@ -186,6 +187,38 @@ async def test_a_job_knows_its_rollout_and_wave(store: Store, worker: WorkerId) 
     [result] = await store.results_after(worker, 0)
     assert found is not None
     assert [(one.rollout, one.wave) for one in (found, taken, result.job)] == [(rollout, 0)] * 3
+
+
+async def test_a_job_keeps_its_terms(store: Store, worker: WorkerId) -> None:
+    """What the plan froze comes with the claim, and jobs with other terms have their own."""
+    patient = Terms(
+        attempts=2,
+        backoff=Backoff(first_s=9.0, jitter=False),
+        require=("phase", "version"),
+        poll_first_s=1.5,
+        poll_factor=1.0,
+        poll_max_s=2.0,
+        steady_s=60.0,
+        abnormal_grace_s=120.0,
+        skip_gone=True,
+    )
+    hasty = replace(patient, attempts=1, backoff=Backoff(max_s=3.0))
+    wanted = (patient, hasty, None)
+    await store.rollouts.keep_plan(PLAN)
+    rollout = (await store.rollouts.start_rollout(new(3))).rollout
+    jobs = [
+        replace(one, request=replace(one.request, terms=terms))
+        for one, terms in zip(planned([3]), wanted, strict=True)
+    ]
+    await store.rollouts.plan_jobs(rollout, jobs)
+    await advance(store, rollout, moves=moves(RolloutEvent.APPLIED, RolloutEvent.OPENED))
+    opened = wave_moves(0, WaveEvent.REACHED, WaveEvent.OPENED)
+    lined = await line(store, rollout)
+    await advance(store, rollout, waves=opened, admit=lined)
+
+    found = await claim(store, worker, 3)
+
+    assert [job.request.terms for job, _ in found] == list(wanted)
 
 
 async def test_writing_jobs_down_may_be_repeated(store: Store) -> None:

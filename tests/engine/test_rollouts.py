@@ -12,7 +12,7 @@ import pytest
 
 from jobs.decide import Rules
 from jobs.model import Job, PluginSeen, PoolRead, PoolSeen, Target
-from jobs.outcomes import Answer
+from jobs.outcomes import Answer, Outcome
 from jobs.rollout_states import LIVE_ROLLOUTS, RolloutState, WaveState
 from jobs.rollouts.advancing import STOPPED
 from jobs.rollouts.observed import Observed, Offer
@@ -36,15 +36,18 @@ POOLS = 30
 
 
 class BreakingCloud(ModelCloud):
-    """A cloud on which some pools end Abnormal when they are changed."""
+    """A cloud on which some pools end Abnormal when they are changed, and some are gone."""
 
     broken: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
     async def list_plugins(
         self, target: Target, *, gate: Gate, timeout_s: float
     ) -> PoolRead | Answer:
         """Show a broken pool as Abnormal once its change has ended."""
         read = await super().list_plugins(target, gate=gate, timeout_s=timeout_s)
+        if target.pool_name in self.gone:
+            return Answer(outcome=Outcome.NOT_FOUND, sent=True, http_status=404)
         if target.pool_name not in self.broken or not isinstance(read, PoolRead):
             return read
         shown = read.plugins["dns"]
@@ -189,6 +192,27 @@ def test_a_failure_in_the_canary_pauses_the_rollout_by_name(tmp_path: Path) -> N
 
     scene = played(tmp_path, plan, play, broken=frozenset({bad}))
     assert set(scene.sends.values()) == {1}
+
+
+@pytest.mark.slow
+def test_a_pool_that_left_the_fleet_is_skipped_and_breaks_nothing(tmp_path: Path) -> None:
+    """Also in a canary that tolerates nothing: it is no failure, and nothing is sent to it."""
+    plan = planned(6, waves=TWO_WAVES)
+    left = {
+        next(row.pool_name for row in plan.rows if row.wave == wave) for wave in ("one", "rest")
+    }
+
+    async def play(scene: Scene) -> None:
+        scene.cloud.gone = frozenset(left)
+        scene.worker()
+        row = await scene.until()
+        assert row.state is RolloutState.SUCCEEDED
+        assert [wave.tally.skipped for wave in row.waves] == [1, 1]
+
+    scene = played(tmp_path, plan, play)
+    assert scene.sends.keys() == {row.pool_name for row in plan.rows} - left
+    causes = {job.progress.cause for job in scene.ended if job.state is JobState.SKIPPED}
+    assert causes == {"left-fleet"}
 
 
 @pytest.mark.slow

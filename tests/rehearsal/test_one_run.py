@@ -30,7 +30,7 @@ HOUR_S = 3600
 
 
 def test_every_pool_is_changed_and_nothing_breaks() -> None:
-    """A healthy rollout succeeds; each pool costs its reads, its send and its looks."""
+    """Each pool costs its reads, its send, its looks, and the minute that a success is watched."""
     ending = ended(planned(12))
 
     assert ending.state is RolloutState.SUCCEEDED
@@ -38,7 +38,7 @@ def test_every_pool_is_changed_and_nothing_breaks() -> None:
     assert (ending.ended, ending.broken, ending.failed) == (12, 0, 0)
     assert len(ending.starts_us) == 12
     assert ending.calls >= 3 * 12
-    assert 30 < ending.took_s < 60
+    assert 90 < ending.took_s < 120
 
 
 def test_what_breaks_is_found_out_by_the_steps_of_the_jobs() -> None:
@@ -96,6 +96,15 @@ def test_bakes_and_approvals_take_their_time() -> None:
 
     assert 2 * HOUR_S < quick < 2.2 * HOUR_S
     assert slow - quick == pytest.approx(3 * HOUR_S, abs=60)
+
+
+def test_as_many_persons_approve_as_are_asked_for_on_each_side() -> None:
+    """A rehearsal does not end before a gate that needs two of a group."""
+    gate = {"approval": {"count": 2, "groups": ["sre"], "fourEyes": True}}
+    one = {"name": "one", "pick": {"count": 2}, "before": [gate], "after": [gate]}
+    plan = planned(4, waves=[one, {"name": "rest", "pick": {"rest": True}}])
+
+    assert ended(plan, approval_s=5.0 * HOUR_S).state is RolloutState.SUCCEEDED
 
 
 def test_an_approval_that_comes_too_late_lets_it_expire() -> None:
@@ -199,7 +208,7 @@ def test_at_a_very_low_rate_sends_go_before_reads_and_it_ends() -> None:
     ending = ended(planned(20), pace=pace)
 
     assert ending.state is RolloutState.SUCCEEDED
-    assert ending.calls < 20 * 5
+    assert ending.calls <= 20 * 5
     assert ending.peak_calls <= 6
 
 

@@ -21,7 +21,15 @@ from jobs.rollouts.plan import Plan
 from jobs.rollouts.planning import Terms, make_plan
 from jobs.rollouts.reading import read_manifest
 from jobs.states import JobState
-from jobs.store.rollouts import RecordEntry, RolloutKind, RolloutRow, Tally, WaveRow, Word
+from jobs.store.rollouts import (
+    Approved,
+    RecordEntry,
+    RolloutKind,
+    RolloutRow,
+    Tally,
+    WaveRow,
+    Word,
+)
 from tests.builders import NOON_US, PROJECT
 from worker.report.facts import Read, facts_of
 from worker.report.html import html
@@ -112,8 +120,7 @@ def a_read() -> Read:
             tally=Tally(size=1, admitted=1, failed=1, failures=1),
             opened_us=NOON_US,
             ended_us=NOON_US + 3 * MINUTE_US,
-            approved=Word(by=f"ana {SCRIPT}", why=BROKEN),
-            approved_us=NOON_US,
+            approvals=(Approved(word=Word(by=f"ana {SCRIPT}", why=BROKEN), at_us=NOON_US),),
             facts={"rule": RULE},
         ),
         WaveRow(n=1, state=WaveState.PENDING, tally=Tally(size=3, succeeded=1, unresolved=1)),

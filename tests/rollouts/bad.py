@@ -31,6 +31,24 @@ FREEZE = (
 )
 CHANGES: dict[str, tuple[str, str, str, str]] = {
     # what it is: (text, what stands in its place, code, line:column)
+    "continuous-file": (
+        "    include:\n      - regions: [cn-north-4]\n",
+        "    file: fleet.csv\n    membership: continuous\n",
+        "MAN-08",
+        "13:17",
+    ),
+    "require-half": (
+        "  windows:\n",
+        "  job: {verify: {require: [phase, inputs]}}\n  windows:\n",
+        "MAN-08",
+        "22:27",
+    ),
+    "poll-storm": (
+        "  windows:\n",
+        "  job: {verify: {poll: {first: 1ms}}}\n  windows:\n",
+        "MAN-08",
+        "22:32",
+    ),
     "no-api-version": ("apiVersion: plugwave/v1\n", "", "MAN-05", "1:1"),
     "other-api-version": ("plugwave/v1", "plugwave/v2", "MAN-06", "1:13"),
     "kind-job": ("kind: Rollout", "kind: Job", "MAN-06", "2:7"),

@@ -8,6 +8,7 @@ import heapq
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from jobs.clock import seconds_to_us
 from jobs.model import JobId, RolloutId, Target, WorkerId
@@ -18,6 +19,7 @@ from jobs.rollouts.observed import Observed
 from jobs.rollouts.plan import Plan
 from jobs.rollouts.sight import Sight, turn
 from jobs.states import JobState, WaitReason
+from jobs.store.ordering import ordered
 from jobs.store.rollouts import (
     GOES_ON,
     Advance,
@@ -31,7 +33,7 @@ from jobs.store.rollouts import (
     WaveRow,
     Word,
 )
-from jobs.store.steering import advanced, ordered
+from jobs.store.steering import advanced
 from tests.builders import NOON_US, PROJECT
 from tests.rollouts.building import a_pool
 
@@ -146,12 +148,18 @@ class ModelRollout:
             line_stop=self.line_stop,
         )
 
-    def order(self, kind: OrderKind, wave: int | None = None) -> None:
+    def order(
+        self,
+        kind: OrderKind,
+        wave: int | None = None,
+        *,
+        by: str = "ana",
+        **more: Any,
+    ) -> None:
         """A person orders something."""
-        word = Word(by="ana")
-        found = ordered(
-            self.row, Order(rollout=self.row.id, kind=kind, word=word, wave=wave), self.now_us
-        )
+        word = Word(by=by, why="INC-1")
+        wanted = Order(rollout=self.row.id, kind=kind, word=word, wave=wave, **more)
+        found = ordered(self.row, wanted, self.now_us)
         if found is not None:
             self.row = found.row
 

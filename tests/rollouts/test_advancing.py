@@ -244,6 +244,45 @@ def test_an_approval_opens_the_next_wave_and_says_whom_it_waits_for() -> None:
     assert seen[0].startswith("wave one waits for approval, asked ")
 
 
+FROZEN: dict[str, Any] = {
+    "windows": [{"name": "w", "start": "02:00", "duration": "1h", "timeZone": "UTC"}],
+    "freezes": [
+        {"name": "f", "from": "2026-11-01T00:00", "until": "2027-02-01T00:00", "timeZone": "UTC"}
+    ],
+}
+
+
+def test_broken_glass_lets_it_start_in_spite_of_windows_and_freezes() -> None:
+    """Once as many persons as it needs want that, each once; it is told loudly, and once."""
+    rollout = a_rollout(3, **FROZEN)
+    rollout.look_once()
+    assert [hold.reason for hold in rollout.last.holds] == [WaitReason.FREEZE]
+
+    rollout.order(OrderKind.BREAK_GLASS, by="ana", persons=2)
+    rollout.order(OrderKind.BREAK_GLASS, by="ana", persons=2)
+    rollout.look_once()
+    assert not rollout.sent
+
+    rollout.order(OrderKind.BREAK_GLASS, by="ben", persons=2)
+    assert rollout.run() is RolloutState.SUCCEEDED
+    assert set(rollout.sent.values()) == {NOON_US}
+    loud = [one.loud for _, one in rollout.decided if one.loud is not None]
+    assert len(loud) == 1
+    assert "ana at 2026-11-24T12:00:00" in loud[0]
+    assert "ben at " in loud[0]
+    assert "INC-1" in loud[0]
+
+
+def test_broken_glass_opens_nothing_else() -> None:
+    """Approvals, moments and bakes hold as before."""
+    waves = [{**REST, "before": [{"approval": {}}]}]
+    rollout = a_rollout(3, waves=waves, **FROZEN)
+    rollout.order(OrderKind.BREAK_GLASS)
+    rollout.look_once()
+
+    assert [hold.reason for hold in rollout.last.holds] == [WaitReason.APPROVAL]
+
+
 def test_an_approval_that_does_not_come_expires_the_rollout() -> None:
     """A gate is not waited for for ever: after its time the rollout has expired."""
     waves = [{**REST, "before": [{"approval": {"expires": "3h"}}]}]

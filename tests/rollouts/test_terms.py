@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from jobs.clock import MICROSECONDS
+from jobs.model import Terms
+from jobs.retries import Backoff
 from jobs.rollouts.course import course_of, planned_jobs
 from jobs.rollouts.gates import start_us
 from jobs.rollouts.moved import moved
@@ -17,7 +19,6 @@ from tests.builders import NOON_US
 from tests.rollouts.building import REST, TERMS, a_manifest, a_pool
 
 HOUR_US = 3600 * MICROSECONDS
-APPROVED: list[dict[str, Any]] = [{"approval": {}}]
 
 
 def planned(pools: list[Observed], **spec: Any) -> Plan:
@@ -49,34 +50,11 @@ def test_a_moment_is_the_first_one_from_when_it_is_asked_for(
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
-        ({"job": {"apply": {"attempts": 2}}}, "spec.job.apply.attempts"),
-        ({"job": {"verify": {"settle": "2m"}}}, "spec.job.verify.settle"),
-        ({"job": {"verify": {"require": ["phase"]}}}, "spec.job.verify.require"),
-        ({"waves": [{**REST, "after": [{"approval": {"groups": ["sre"]}}]}]}, "spec.waves[0]"),
-        ({"waves": [{**REST, "before": [{"approval": {"count": 2}}]}]}, "spec.waves[0]"),
-        ({"waves": [{**REST, "before": APPROVED, "after": APPROVED}]}, "spec.waves[0]"),
         ({"notify": [{"events": ["paused"], "webhook": "env:HOOK"}]}, "spec.notify"),
-        ({"targets": {"membership": "continuous"}}, "spec.targets.membership"),
         ({"schedule": {"cron": "0 1 * * *", "timeZone": "UTC"}}, "spec.schedule"),
-        ({"freezes": [{"name": "company", "ics": "freeze.ics"}]}, "spec.freezes[0].ics"),
-        (
-            {
-                "windows": [
-                    {
-                        "name": "n",
-                        "allow": "FREQ=MONTHLY;BYMONTHDAY=1",
-                        "start": "01:00",
-                        "duration": "2h",
-                        "timeZone": "UTC",
-                    }
-                ]
-            },
-            "spec.windows[0].allow",
-        ),
     ],
     ids=[
-        *("attempts", "settle", "require", "groups"),
-        *("two persons", "both sides", "notify", "membership", "schedule", "ics", "monthly"),
+        *("notify", "schedule"),
     ],
 )
 def test_what_nobody_would_do_is_named_by_its_field(spec: dict[str, Any], field: str) -> None:
@@ -93,6 +71,35 @@ def test_a_plain_manifest_asks_for_nothing_else() -> None:
     (job,) = planned_jobs(plan)
     assert job.request.deadline_s == 1200
     assert (job.request.plugin.version, job.request.idempotency_key) == ("1.6.63", None)
+
+
+def test_each_job_has_the_terms_of_its_manifest() -> None:
+    """Attempts, waits, looks and proofs are frozen by the plan and travel with the job."""
+    job = {
+        "apply": {"attempts": 4, "backoff": {"first": "9s", "factor": 3, "max": "1m"}},
+        "verify": {
+            "require": ["version", "phase"],
+            "poll": {"first": "2s", "factor": 1, "max": "2s"},
+            "settle": "3m",
+            "abnormalGrace": "4m",
+        },
+    }
+    plan = planned([a_pool(1)], job=job)
+    (one,) = planned_jobs(plan)
+    assert one.request.terms == Terms(
+        attempts=4,
+        backoff=Backoff(first_s=9.0, factor=3.0, max_s=60.0, jitter=True),
+        require=("version", "phase"),
+        poll_first_s=2.0,
+        poll_factor=1.0,
+        poll_max_s=2.0,
+        steady_s=180.0,
+        abnormal_grace_s=240.0,
+        skip_gone=True,
+    )
+    assert "a success is proven without inputs and fresh (verify.require)" in plan.warnings
+    (other,) = planned_jobs(planned([a_pool(1)]))
+    assert other.request.fingerprint != one.request.fingerprint
 
 
 def test_a_bake_needs_no_more_jobs_than_there_can_be() -> None:

@@ -5,6 +5,7 @@ The dates are those of the IANA data: Berlin leaves 02:00 for 03:00 on 2027-03-2
 2027-10-03 and 2027-04-04; Shanghai never does.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.rollouts.days import on_weekdays, parse_days
 from jobs.rollouts.windows import (
     FOREVER_US,
     Calendar,
@@ -50,7 +52,7 @@ def a_window(
     assert isinstance(regions, tuple)
     return Window(
         name="night",
-        days=frozenset(days),
+        days=on_weekdays(days),
         start=time.fromisoformat(start),
         duration_s=hours * 3600,
         zone=ZoneInfo(zone),
@@ -114,6 +116,87 @@ def test_a_window_lasts_its_hours_by_elapsed_time(
     calendar = Calendar(windows=[a_window(zone, "22:00", 8)])
     found = islice(open_spans(calendar, "r", us(around)), 2)
     assert [(utc(begin), utc(end)) for begin, end in found] == spans
+
+
+@pytest.mark.parametrize(
+    ("zone", "allow", "start", "expected"),
+    [
+        (
+            "Asia/Shanghai",
+            "FREQ=MONTHLY;BYDAY=1TU",
+            "01:00",
+            ["2027-01-04 17:00", "2027-02-01 17:00", "2027-03-01 17:00"],
+        ),
+        (
+            "Asia/Shanghai",
+            "FREQ=MONTHLY;BYMONTHDAY=1,-1",
+            "01:00",
+            ["2026-12-31 17:00", "2027-01-30 17:00", "2027-01-31 17:00"],
+        ),
+        (
+            "Europe/Berlin",
+            "FREQ=MONTHLY;BYDAY=-1SU",
+            "02:30",
+            ["2027-01-31 01:30", "2027-02-28 01:30", "2027-03-28 01:00"],
+        ),
+        (
+            "America/New_York",
+            "FREQ=MONTHLY;BYDAY=2SU",
+            "02:15",
+            ["2027-01-10 07:15", "2027-02-14 07:15", "2027-03-14 07:00"],
+        ),
+        (
+            "Australia/Lord_Howe",
+            "FREQ=MONTHLY;BYDAY=1SU",
+            "01:45",
+            ["2027-01-02 14:45", "2027-02-06 14:45", "2027-03-06 14:45", "2027-04-03 14:45"],
+        ),
+        (
+            "Europe/Berlin",
+            "FREQ=MONTHLY;BYMONTHDAY=31",
+            "12:00",
+            ["2026-12-31 11:00", "2027-01-31 11:00", "2027-03-31 10:00"],
+        ),
+        (
+            "Asia/Shanghai",
+            "FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13",
+            "12:00",
+            ["2027-08-13 04:00"],
+        ),
+        (
+            "Asia/Shanghai",
+            "FREQ=MONTHLY;BYDAY=5MO,+1MO",
+            "12:00",
+            ["2027-01-04 04:00", "2027-02-01 04:00", "2027-03-01 04:00", "2027-03-29 04:00"],
+        ),
+    ],
+    ids=[
+        *("first Tuesday", "first and last day", "last Sunday, gap", "second Sunday, gap"),
+        *("first Sunday, half an hour", "31st", "Friday the 13th", "fifth Monday"),
+    ],
+)
+def test_a_monthly_window_opens_on_its_days(
+    zone: str, allow: str, start: str, expected: list[str]
+) -> None:
+    """By weekday with its number, by day of the month, from the front or the end, in its zone."""
+    window = replace(a_window(zone, start, 4), days=parse_days(allow))
+    spans = open_spans(Calendar(windows=[window]), "r", us("2026-12-31T12:00"))
+    assert [utc(begin) for begin, _ in islice(spans, len(expected))] == expected
+
+
+@pytest.mark.parametrize(
+    "allow",
+    [
+        *("FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY;BYDAY=MO", "FREQ=WEEKLY;BYDAY=1TU"),
+        *("FREQ=MONTHLY;BYDAY=6TU", "FREQ=MONTHLY;BYDAY=0TU", "FREQ=MONTHLY;BYMONTHDAY=0"),
+        *("FREQ=MONTHLY;BYMONTHDAY=32", "FREQ=WEEKLY;BYMONTHDAY=1", "FREQ=DAILY;INTERVAL=2"),
+        *("FREQ=MONTHLY;BYDAY=", "BYDAY=MO", "FREQ=DAILY;FREQ=DAILY", ""),
+    ],
+)
+def test_a_rule_that_is_not_clear_is_refused(allow: str) -> None:
+    """Nobody is left to guess on which days a window opens."""
+    with pytest.raises(ValueError, match=r"rule for days|day|means nothing"):
+        parse_days(allow)
 
 
 def test_without_windows_it_is_always_open() -> None:

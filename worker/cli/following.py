@@ -19,12 +19,13 @@ from jobs.model import Job, JobId, job_name, rollout_name
 from jobs.report.reasons import diagnosis
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.rollouts.course import Course
+from jobs.rollouts.joining import members
 from jobs.rollouts.verdicts import done_of, stopped_by, verdict_of
 from jobs.states import BAD_STATES, FINAL_STATES, JobState
 from jobs.store.aftermath import LATE
 from jobs.store.cursor import EventCursor
 from jobs.store.protocol import Store
-from jobs.store.rollouts import LineStop, RecordEntry, RolloutRow
+from jobs.store.rollouts import Approved, LineStop, OrderKind, RecordEntry, RolloutRow
 from worker.cli.console import Console, local_time
 from worker.cli.github import annotate, in_actions, summarise
 from worker.cli.printing import document
@@ -47,6 +48,7 @@ _WORDS: Final[Mapping[str, str]] = {
     RolloutEvent.PAUSED: "rollout pausing",
     RolloutEvent.RESUMED: "rollout resumed",
     RolloutEvent.ABORTED: "rollout aborting",
+    OrderKind.BREAK_GLASS: "BREAK GLASS: windows and freezes are to hold no longer, ordered",
     RolloutEvent.DRAINED: "nothing is in flight any more",
 }
 """Moves of a rollout that get a line; its end is the recap."""
@@ -60,6 +62,7 @@ _WAVE_WORDS: Final[Mapping[str, str]] = {
     WaveEvent.EMPTIED: "skipped",
     "approved": "approved",
     LATE: "late failure",
+    "joined": "joined by pools that came later",
 }
 
 
@@ -316,6 +319,18 @@ def line_fields(line: LineStop) -> dict[str, Any]:
     }
 
 
+def approval_fields(given: Approved) -> dict[str, Any]:
+    """Return an approval as JSON shows it."""
+    return {
+        "by": given.word.by,
+        "at": iso(given.at_us),
+        "groups": list(given.groups),
+        "reason": given.word.why,
+        "where": given.word.where,
+        "seen": dict(given.seen),
+    }
+
+
 def rollout_fields(row: RolloutRow) -> dict[str, Any]:
     """Return a rollout as JSON shows it."""
     return {
@@ -330,6 +345,8 @@ def rollout_fields(row: RolloutRow) -> dict[str, Any]:
         "finished_at": iso(row.finished_us),
         "expires_at": iso(row.expires_us),
         "labels": dict(row.labels),
+        "joined": len(members(row).get("joined", ())),
+        "held": len(members(row).get("held", ())),
         "waves": [
             {
                 "wave": wave.n,
@@ -344,7 +361,8 @@ def rollout_fields(row: RolloutRow) -> dict[str, Any]:
                 "cancelled": wave.tally.cancelled,
                 "opened_at": iso(wave.opened_us),
                 "ended_at": iso(wave.ended_us),
-                "approved_by": None if wave.approved is None else wave.approved.by,
+                "approved_by": wave.approvals[0].word.by if wave.approvals else None,
+                "approvals": [approval_fields(one) for one in wave.approvals],
             }
             for wave in row.waves
         ],

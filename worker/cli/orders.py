@@ -3,24 +3,26 @@
 Each is harmless when repeated: the second answer says who said it first, and when.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from jobs.clock import SystemClock, iso
-from jobs.errors import UsageError
-from jobs.rollout_states import WaveState
-from jobs.rollouts.course import Course
+from jobs.errors import ApprovalRefusedError, UsageError
+from jobs.rollout_states import RolloutState, WaveState
+from jobs.rollouts.course import Course, WaveCourse
+from jobs.rollouts.gates import SUBMITTER, pending, why_useless
 from jobs.rollouts.sight import turn
-from jobs.store.protocol import Store
-from jobs.store.rollouts import Order, Ordered, OrderKind, RolloutRow
+from jobs.store.rollouts import GLASS, Order, Ordered, OrderKind, RolloutRow
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.following import line_fields, rollout_fields
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document
 from worker.cli.rollouts import existing, my_word, wave_number
-from worker.cli.session import run_async, writing
+from worker.cli.session import loaded_settings, run_async, writing
 from worker.sighting import RolloutReader
 
 _DONE = {
@@ -28,6 +30,7 @@ _DONE = {
     OrderKind.RESUME: "resumed",
     OrderKind.ABORT: "aborted",
     OrderKind.APPROVE: "approved",
+    OrderKind.BREAK_GLASS: "freed from windows and freezes",
 }
 
 
@@ -53,12 +56,28 @@ def pause(choices: Choices, rollout: str | None, everything: bool, reason: str |
 @click.command(cls=PlugwaveCommand)
 @_everything
 @_reason
+@click.option("--break-glass", is_flag=True, help="Windows and freezes hold it no longer.")
 @click.pass_obj
-def resume(choices: Choices, rollout: str | None, everything: bool, reason: str | None) -> None:  # noqa: FBT001 - click hands over flags by name
+def resume(
+    choices: Choices,
+    rollout: str | None,
+    everything: bool,  # noqa: FBT001 - click hands over flags by name
+    reason: str | None,
+    break_glass: bool,  # noqa: FBT001 - likewise
+) -> None:
     """Let a paused rollout go on; failures so far are accepted, its rules count anew.
 
-    With --all the line goes on; rollouts that were paused by themselves stay so.
+    With --all the line goes on; rollouts that were paused by themselves stay so. --break-glass is
+    for emergencies: with a --reason, on the record, and told as an error by the worker that acts
+    on it. Approvals, moments, bakes and stop rules hold as before.
     """
+    if break_glass:
+        if rollout is None or everything or reason is None:
+            raise UsageError(
+                "--break-glass needs a rollout and a reason", do="give --reason 'INC-4711 ...'"
+            )
+        run_async(_break_glass, choices, rollout, reason)
+        return
     _one_or_all(choices, rollout, OrderKind.RESUME, reason, everything=everything)
 
 
@@ -110,41 +129,80 @@ def abort(choices: Choices, rollout: str, reason: str | None) -> None:
 def approve(
     choices: Choices, rollout: str, wave: str | None, digest: str | None, reason: str | None
 ) -> None:
-    """Approve a wave of a rollout, bound to its plan."""
-    run_async(_order, choices, rollout, OrderKind.APPROVE, reason, wave, digest)
+    """Approve a wave of a rollout, bound to its plan.
+
+    Each person counts once; where a gate asks for a group, the settings say who is in it
+    ([approvals.groups]).
+    """
+    run_async(_approve, choices, rollout, wave, digest, reason)
 
 
-async def _order(
-    choices: Choices,
-    name: str,
-    kind: OrderKind,
-    reason: str | None,
-    wave: str | None = None,
-    digest: str | None = None,
-) -> None:
-    console = Console(choices)
+async def _order(choices: Choices, name: str, kind: OrderKind, reason: str | None) -> None:
     async with writing(choices) as store:
         row = await existing(store.rollouts, name)
-        number, place = None, ""
-        if kind is OrderKind.APPROVE:
-            number, place = await _wave(store, row, wave)
-            digest = digest or row.plan
-        order = Order(rollout=row.id, kind=kind, word=my_word(reason), wave=number, digest=digest)
+        answer = await store.rollouts.order(Order(rollout=row.id, kind=kind, word=my_word(reason)))
+    _tell(Console(choices), kind, "", answer)
+
+
+async def _break_glass(choices: Choices, name: str, reason: str) -> None:
+    persons = loaded_settings(choices).settings.approvals.break_glass_persons
+    async with writing(choices) as store:
+        row = await existing(store.rollouts, name)
+        order = Order(
+            rollout=row.id, kind=OrderKind.BREAK_GLASS, word=my_word(reason), persons=persons
+        )
         answer = await store.rollouts.order(order)
-    _tell(console, kind, place, answer)
+        broken = answer.row.facts[GLASS]
+        missing = max(0, broken["needs"] - len(broken["words"]))
+        if not missing and answer.row.state in {RolloutState.PAUSING, RolloutState.PAUSED}:
+            again = Order(rollout=row.id, kind=OrderKind.RESUME, word=order.word)
+            answer = replace(answer, row=(await store.rollouts.order(again)).row)
+    _tell(Console(choices), order.kind, "", answer, missing)
 
 
-async def _wave(store: Store, row: RolloutRow, wanted: str | None) -> tuple[int, str]:
-    """Return number and name of the wave that is approved.
+async def _approve(
+    choices: Choices, name: str, wanted: str | None, digest: str | None, reason: str | None
+) -> None:
+    """Approve a wave, with the groups that the settings know of whoever runs this.
 
     Raises:
-        UsageError: If none is named and none waits for an approval.
+        UsageError: If no wave is named and none waits for an approval.
+        ApprovalRefusedError: If the approval would count for nothing.
     """
-    course = await RolloutReader(store, SystemClock()).course(row)
-    number = _waiting(course, row) if wanted is None else wave_number(course, wanted)
-    if number is None:
-        raise UsageError(f"no wave of {row.name} waits for an approval", do="name it with --wave")
-    return number, f"wave {course.waves[number].name} of "
+    word = my_word(reason)
+    groups = loaded_settings(choices).settings.approvals.of(word.by)
+    async with writing(choices) as store:
+        row = await existing(store.rollouts, name)
+        course = await RolloutReader(store, SystemClock()).course(row)
+        number = _waiting(course, row) if wanted is None else wave_number(course, wanted)
+        if number is None:
+            raise UsageError(
+                f"no wave of {row.name} waits for an approval", do="name it with --wave"
+            )
+        wave = course.waves[number]
+        _insist_useful(row, wave, word.by, groups)
+        order = Order(
+            rollout=row.id,
+            kind=OrderKind.APPROVE,
+            word=word,
+            wave=number,
+            digest=digest or row.plan,
+            groups=groups,
+        )
+        answer = await store.rollouts.order(order)
+    missing = pending(wave, answer.row.waves[number], row.facts.get(SUBMITTER))
+    more = sum(persons for _, persons in missing)
+    _tell(Console(choices), OrderKind.APPROVE, f"wave {wave.name} of ", answer, more)
+
+
+def _insist_useful(row: RolloutRow, wave: WaveCourse, person: str, groups: Sequence[str]) -> None:
+    submitter = row.facts.get(SUBMITTER)
+    asked = [gate for gate, _ in pending(wave, row.waves[wave.n], submitter)]
+    why = why_useless(asked, person, groups, submitter)
+    if why is not None:
+        raise ApprovalRefusedError(
+            f"wave {wave.name} of {row.name} waits for {asked[0].words}", why=why
+        )
 
 
 def _waiting(course: Course, row: RolloutRow) -> int | None:
@@ -157,7 +215,7 @@ def _waiting(course: Course, row: RolloutRow) -> int | None:
     return first.n if any(gate.approval is not None for gate in gates) else None
 
 
-def _tell(console: Console, kind: OrderKind, place: str, answer: Ordered) -> None:
+def _tell(console: Console, kind: OrderKind, place: str, answer: Ordered, missing: int = 0) -> None:
     row, done = answer.row, _DONE[kind]
     if console.structured:
         already = None
@@ -172,4 +230,5 @@ def _tell(console: Console, kind: OrderKind, place: str, answer: Ordered) -> Non
         when = console.moment(answer.already_us)
         console.out(f"{place}{row.name}: already {done} by {answer.already.by} at {when}")
         return
-    console.out(f"{place}{row.name}: {done}; it is {row.state} now")
+    more = f", {missing} more needed" if missing else ""
+    console.out(f"{place}{row.name}: {done}{more}; it is {row.state} now")

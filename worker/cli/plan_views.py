@@ -53,6 +53,10 @@ def _lines(plan: Plan, symbols: Symbols, shown: int | None) -> Iterator[str]:
     yield from _left_out("Unknown", plan.of(Action.UNKNOWN), "?", shown)
     if shown is None:
         yield from _every_pool(plan, symbols)
+    for one in plan.calendars:
+        digest = one.sha256[:SHORT_DIGEST]
+        words = f"{one.freeze}: {_counted(len(one.events), 'event')} of {one.file} ({digest})"
+        yield from _wrapped("Freezes", words)
     for warning in plan.warnings:
         yield from _wrapped("Warning", warning)
     if plan.acting:

@@ -10,6 +10,7 @@ from typing import Final
 from jobs.clock import SystemClock
 from jobs.errors import ManifestError
 from jobs.rollouts.fleetfile import read_fleet
+from jobs.rollouts.icsfile import IcsFile, read_ics
 from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.plan import Plan, read_plan
 from jobs.rollouts.reading import read_document, read_manifest
@@ -32,18 +33,21 @@ async def plan_now(
     Args:
         look: The cloud to be asked.
         manifest: What is wanted.
-        file: Where the manifest stands: its fleet file is beside it.
+        file: Where the manifest stands: its fleet and calendar files are beside it.
         console: Hears what could not be read.
         fleet: The fleet file, when it is not to be read from there.
     """
     listed = fleet_content(manifest, file) if fleet is None else fleet
     rows = None if listed is None else read_fleet(listed, manifest.spec.targets.file or "")
+    calendars = _calendars(manifest, file)
     if console.live:
         console.say(
             f"Reading the fleet, at most {look.settings.cloud.rate_per_s:g} requests a second"
         )
     now_us = SystemClock().now_us()
-    made, sight = await plan_of(manifest, rows, look.settings, look.cloud, now_us)
+    made, sight = await plan_of(
+        manifest, rows, look.settings, look.cloud, now_us, calendars=calendars
+    )
     _tell_troubles(console, sight)
     return made, sight
 
@@ -101,8 +105,22 @@ def fleet_content(manifest: Manifest, file: str) -> bytes | None:
     name = manifest.spec.targets.file
     if name is None:
         return None
-    folder = Path() if file == STDIN else Path(file).parent
-    return content(folder / name, name)
+    return content(_beside(file, name), name)
+
+
+def _calendars(manifest: Manifest, file: str) -> dict[str, IcsFile]:
+    """Return what the calendar files say, by the name of their freeze."""
+    return {
+        freeze.name: read_ics(
+            content(_beside(file, freeze.ics), freeze.ics), freeze.ics, freeze.time_zone
+        )
+        for freeze in manifest.spec.freezes
+        if freeze.ics is not None
+    }
+
+
+def _beside(file: str, name: str) -> Path:
+    return (Path() if file == STDIN else Path(file).parent) / name
 
 
 def _tell_troubles(console: Console, sight: Sight) -> None:

@@ -5,10 +5,12 @@ from typing import Any, Final
 
 import click
 
-from config.masking import clean_text
+from config.masking import clean_text, mask_text
 from jobs.clock import MICROSECONDS, SystemClock, iso
 from jobs.rollouts.advancing import decide
-from jobs.rollouts.gates import Hold, line_hold
+from jobs.rollouts.course import Course
+from jobs.rollouts.gates import Hold, glass_text, line_hold
+from jobs.rollouts.joining import member_words
 from jobs.rollouts.sight import turn
 from jobs.rollouts.verdicts import done_of, stopped_by
 from jobs.states import HELD_STATES, JobState
@@ -139,8 +141,24 @@ async def _one(choices: Choices, name: str) -> None:
         texts = [known.name, wave.state.value, f"{tally.ended}/{tally.size}", str(good), str(bad)]
         table.row([*texts, str(tally.admitted - tally.ended)])
     table.close()
-    for line in why_lines(row, holds, console):
+    came = [f"  {clean_text(words, TEXT)}" for words in member_words(row)]
+    for line in (*why_lines(row, holds, console), *approval_lines(row, course, console), *came):
         console.out(line)
+
+
+def approval_lines(row: RolloutRow, course: Course, console: Console) -> list[str]:
+    """Return who has approved which wave, when, why, and what there was to see."""
+    lines = []
+    for wave, known in zip(row.waves, course.waves, strict=True):
+        for one in wave.approvals:
+            groups = f" ({', '.join(one.groups)})" if one.groups else ""
+            seen = one.seen
+            counts = f", seeing {seen['ended']}/{seen['jobs']} ended, {seen['failed']} failed"
+            why = f": {one.word.why}" if one.word.why else ""
+            text = f"wave {known.name} approved by {one.word.by}{groups} at "
+            text += f"{console.moment(one.at_us)}{counts if seen else ''}{why}"
+            lines.append(f"  {clean_text(mask_text(text), TEXT)}")
+    return lines
 
 
 async def holds_of(store: Store, row: RolloutRow) -> tuple[Hold, ...]:
@@ -175,6 +193,9 @@ def why_lines(row: RolloutRow, holds: Sequence[Hold], console: Console) -> list[
         why = f": {row.asked.why}" if row.asked.why else ""
         when = console.moment(row.asked_us)
         told.append(f"the last order was {row.asked_kind}, by {row.asked.by} at {when}{why}")
+    glass = glass_text(row.facts)
+    if glass is not None and row.finished_us is None:
+        told.append(glass)
     told += [hold.text for hold in holds]
     ends = [hold.until_us for hold in holds if hold.until_us is not None]
     lines = [f"  {n}. {clean_text(text, TEXT)}" for n, text in enumerate(told, start=1)]

@@ -14,10 +14,11 @@ from jobs.changing import changed
 from jobs.clock import MICROSECONDS, Clock, seconds_to_us
 from jobs.model import Job, JobId, Lease, Progress, RolloutId, WorkerId
 from jobs.rollout_states import RolloutState, WaveState
-from jobs.rollouts.course import Course, planned_jobs
+from jobs.rollouts.course import Course, WaveCourse, planned_jobs
 from jobs.rollouts.plan import Plan
 from jobs.rollouts.sight import Sight, turn
 from jobs.states import BAD_STATES, FINAL_STATES, JobEvent, JobState, WaitReason, next_state
+from jobs.store.ordering import ordered
 from jobs.store.protocol import Change
 from jobs.store.rollouts import (
     Advance,
@@ -30,7 +31,7 @@ from jobs.store.rollouts import (
     WaveRow,
     Word,
 )
-from jobs.store.steering import advanced, check_admitted, check_may_send, ordered
+from jobs.store.steering import advanced, check_admitted, check_may_send
 
 ME: Final = WorkerId(1)
 ROLLOUT: Final = RolloutId(1)
@@ -130,12 +131,18 @@ class Book:
         self._cancel(change.cancel)
         return admitted
 
-    def approve(self, wave: int) -> None:
-        """Let a person approve the wave."""
-        order = Order(rollout=ROLLOUT, kind=OrderKind.APPROVE, word=Word(by="rehearsal"), wave=wave)
-        found = ordered(self.row, order, self._clock.now_us())
-        if found is not None:
-            self._row = found.row
+    def approve(self, wave: WaveCourse) -> None:
+        """Let as many persons approve the wave as its gates ask for, each in all their groups."""
+        gates = [gate.approval for gate in (*wave.before, *wave.after) if gate.approval]
+        groups = sorted({group for gate in gates for group in gate.groups})
+        for person in range(max((gate.count for gate in gates), default=1)):
+            word = Word(by=f"rehearsal {person + 1}")
+            order = Order(
+                rollout=ROLLOUT, kind=OrderKind.APPROVE, word=word, wave=wave.n, groups=groups
+            )
+            found = ordered(self.row, order, self._clock.now_us())
+            if found is not None:
+                self._row = found.row
 
     def claim(self, job: Job) -> tuple[Job, Lease]:
         """Take a job that may start."""

@@ -100,7 +100,7 @@ class _Run:
         rules = replace(around.rules, rng=fates.chance())
         self._executor = Executor(self._book, self._agenda, rules)
         self._starts_us: list[tuple[int, str]] = []
-        self._asked: set[int] = set()
+        self._asked: set[tuple[int, bool]] = set()
         self._looks_us: int | None = None
 
     def run(self) -> Ending:
@@ -151,8 +151,9 @@ class _Run:
             self._agenda.at(at_us, partial(self._look_at, at_us))
         first = turn(self._book.row)
         waits = any(hold.reason is WaitReason.APPROVAL for hold in decision.holds)
-        if waits and first is not None and first.n not in self._asked:
-            self._asked.add(first.n)
+        side = None if first is None else (first.n, first.opened_us is None)
+        if waits and first is not None and side is not None and side not in self._asked:
+            self._asked.add(side)
             when_us = self._agenda.now_us() + seconds_to_us(self._around.approval_s)
             self._agenda.at(when_us, partial(self._approve, first.n))
 
@@ -162,7 +163,7 @@ class _Run:
             self._look()
 
     def _approve(self, wave: int) -> None:
-        self._book.approve(wave)
+        self._book.approve(self._around.course.waves[wave])
         self._look()
 
     def _claim(self, job: Job) -> None:

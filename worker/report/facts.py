@@ -172,9 +172,16 @@ def _wave(read: Read, wave: WaveRow) -> dict[str, Any]:
         "then": [_text(one) for one in planned.then],
         "opened_at": iso(wave.opened_us),
         "ended_at": iso(wave.ended_us),
-        "approved_by": None if wave.approved is None else _text(wave.approved.by),
-        "approved_why": None if wave.approved is None else _text(wave.approved.why),
-        "approved_at": iso(wave.approved_us),
+        "approvals": [
+            {
+                "by": _text(one.word.by),
+                "groups": [_text(group) for group in one.groups],
+                "why": _text(one.word.why),
+                "at": iso(one.at_us),
+                "seen": dict(one.seen),
+            }
+            for one in wave.approvals
+        ],
         "evidence": _text(str(rule["why"])) if isinstance(rule, Mapping) else None,
     }
 

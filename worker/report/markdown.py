@@ -62,7 +62,8 @@ def _head(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _wave(wave: dict[str, Any]) -> tuple[str, ...]:
-    approved = f"approved by {wave['approved_by']}" if wave["approved_by"] else ""
+    names = ", ".join(one["by"] for one in wave["approvals"])
+    approved = f"approved by {names}" if names else ""
     return (
         wave["name"],
         wave["state"],

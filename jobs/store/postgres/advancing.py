@@ -10,23 +10,18 @@ from typing import Final
 
 from jobs.model import rollout_name
 from jobs.states import JobEvent, JobState, WaitReason, next_state
+from jobs.store.ordering import ordered, ordered_before
 from jobs.store.postgres import lines
 from jobs.store.postgres.cancelling import ADMITTED, IDLE, Idle, end_idle
 from jobs.store.postgres.intake import LATER
 from jobs.store.postgres.pools import BEHIND, READY, lock_pools_of, set_heads
 from jobs.store.postgres.rollout_reading import record_of, rollout_of
-from jobs.store.postgres.rollout_writing import existing, write
+from jobs.store.postgres.rollout_writing import existing, join, write
 from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.wire import Row
 from jobs.store.rollouts import Advance, Order, Ordered, RolloutRow
 from jobs.store.schema import REASON_CODES, STATE_CODES, json_text
-from jobs.store.steering import (
-    advanced,
-    check_admitted,
-    check_end,
-    ordered,
-    ordered_before,
-)
+from jobs.store.steering import advanced, check_admitted, check_end
 
 WAITING_ONES: Final = """
 SELECT j.id, j.pool, j.reason, j.wave, j.left_us, j.not_before_us, j.project, p.head_job
@@ -67,6 +62,7 @@ async def advance(transaction: Transaction, change: Advance) -> RolloutRow:
     before = await existing(transaction, change.rollout)
     steered = advanced(before, change, transaction.now_us)
     await write(transaction, steered)
+    await join(transaction, change.rollout, change.join)
     ending = await _idle(transaction, change.rollout, change.cancel)
     if change.admit or ending:
         await lock_pools_of(transaction, [*change.admit, *ending])

@@ -137,7 +137,7 @@ def prepare(requests: Sequence[JobRequest], position: IntakePosition | None) -> 
         BadRequestError: If one of them cannot be stored; nothing of the call was.
     """
     try:
-        specs: dict[int, tuple[bytes, str]] = {}
+        specs: dict[tuple[int, int], tuple[bytes, str]] = {}
         batch = Batch([_wanted(request, specs) for request in requests], position)
         if position is not None:
             _check_text(position.source, position.digest)
@@ -146,17 +146,18 @@ def prepare(requests: Sequence[JobRequest], position: IntakePosition | None) -> 
     return batch
 
 
-def _wanted(request: JobRequest, specs: dict[int, tuple[bytes, str]]) -> _Wanted:
+def _wanted(request: JobRequest, specs: dict[tuple[int, int], tuple[bytes, str]]) -> _Wanted:
     target = request.target
     texts = (target.project_id, target.pool_name, target.region, request.source)
     _check_text(*texts, request.plugin.name, request.idempotency_key, request.profile)
     for number in (request.priority, request.not_before_us or 0):
         if not -LARGEST <= number <= LARGEST:
             raise OverflowError
-    spec = specs.get(id(request.plugin))
+    content = (id(request.plugin), id(request.terms))
+    spec = specs.get(content)
     if spec is None:
-        text = wish_text(request.plugin)
-        spec = specs[id(request.plugin)] = (hashlib.sha256(text.encode()).digest(), text)
+        text = wish_text(request.plugin, request.terms)
+        spec = specs[content] = (hashlib.sha256(text.encode()).digest(), text)
     cells = rows.request_cells(request)
     return _Wanted(request, cells, cells[4], cells[5], *spec)
 

@@ -8,9 +8,10 @@ from typing import Final
 from jobs.store.postgres.transaction import Transaction
 from jobs.store.postgres.wire import Wire
 from jobs.store.rollout_rows import line_value
+from jobs.store.rollout_values import told_by
 from jobs.store.rollouts import LineOrdered, LineStop, Word
 from jobs.store.schema import json_text
-from jobs.store.steering import line_ordered, told_by
+from jobs.store.steering import line_ordered
 
 _LINE: Final = "SELECT stopped, at_us, word FROM plugwave.line"
 _SHARE: Final = f"{_LINE} FOR SHARE"

@@ -21,6 +21,7 @@ from jobs.store.rollout_rows import (
     rollout_cells,
     wave_cells,
 )
+from jobs.store.rollout_values import told_by
 from jobs.store.rollouts import (
     NewRollout,
     PlannedJob,
@@ -39,7 +40,7 @@ from jobs.store.starting import (
     no_rollout,
     pool_is_taken,
 )
-from jobs.store.steering import PLANNED, Line, Steered, retried, told_by
+from jobs.store.steering import PLANNED, Line, Steered, retried
 
 _KEEP_PLAN: Final = """
 INSERT INTO plugwave.plans(digest, name, body, made_us) VALUES ($1, $2, $3, $4)
@@ -80,6 +81,10 @@ SELECT rank FROM plugwave.jobs
  WHERE rollout = $1 AND successor IS NULL AND wave = $2 AND rank BETWEEN $3 AND $4
 """
 _WRITTEN: Final = "UPDATE plugwave.waves SET written = written + $1 WHERE rollout = $2 AND n = $3"
+_GROWN: Final = """
+UPDATE plugwave.waves SET size = size + $1, written = written + $1
+ WHERE rollout = $2 AND n = $3
+"""
 _REVISED: Final = "UPDATE plugwave.rollouts SET rev = rev + 1 WHERE id = $1"
 # Those that do not come back are another live rollout's.
 _TAKE_POOLS: Final = """
@@ -193,6 +198,18 @@ async def plan_jobs(
             await transaction.wire.rows(_WRITTEN, number, rollout, wave)
         await transaction.wire.rows(_REVISED, rollout)
     return sum(wave.written for wave in row.waves) + len(new)
+
+
+async def join(transaction: Transaction, rollout: RolloutId, jobs: Sequence[PlannedJob]) -> None:
+    """Put jobs at the end of the lines of their waves.
+
+    Raises:
+        ConflictError: If another live rollout has one of the pools.
+    """
+    if jobs:
+        await line_up(transaction, rollout, jobs)
+    for wave, number in sorted(Counter(planned.wave for planned in jobs).items()):
+        await transaction.wire.rows(_GROWN, number, rollout, wave)
 
 
 async def _new_ones(

@@ -5,22 +5,17 @@ from typing import Final
 
 from jobs.model import rollout_name
 from jobs.states import JobEvent, JobState, WaitReason, next_state
+from jobs.store.ordering import ordered, ordered_before
 from jobs.store.rollouts import Advance, Order, Ordered, RolloutRow
 from jobs.store.schema import REASON_CODES, STATE_CODES, json_text
 from jobs.store.sqlite.cancelling import IDLE, Idle, end_idle
 from jobs.store.sqlite.intake import LATER
 from jobs.store.sqlite.pools import move_on
 from jobs.store.sqlite.rollout_reading import record_of
-from jobs.store.sqlite.rollout_writing import existing, write
+from jobs.store.sqlite.rollout_writing import existing, join, write
 from jobs.store.sqlite.tallies import count_admitted
 from jobs.store.sqlite.transaction import Transaction
-from jobs.store.steering import (
-    advanced,
-    check_admitted,
-    check_end,
-    ordered,
-    ordered_before,
-)
+from jobs.store.steering import advanced, check_admitted, check_end
 
 WAITING_ONE: Final = """
 SELECT id, pool, reason, wave, left_us, not_before_us FROM jobs
@@ -47,6 +42,7 @@ def advance(transaction: Transaction, change: Advance) -> RolloutRow:
     before = existing(transaction, change.rollout)
     steered = advanced(before, change, transaction.now_us)
     write(transaction, steered)
+    join(transaction, change.rollout, change.join)
     _cancel(transaction, change, steered.row)
     _admit(transaction, change, steered.row)
     row = existing(transaction, change.rollout)

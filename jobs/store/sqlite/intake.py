@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from jobs.errors import BadRequestError
-from jobs.model import JobId, JobRequest, PluginWish
+from jobs.model import JobId, JobRequest
 from jobs.states import HistoryNote, JobState, WaitReason
 from jobs.store.protocol import Enqueued, IntakePosition, Verdict
 from jobs.store.rollouts import PlannedJob
@@ -124,7 +124,7 @@ class _Intake:
         for number, planned in enumerate(jobs, self._first):
             request = planned.request
             pool = self._pool(request)
-            spec = self._spec(request.plugin)
+            spec = self._spec(request)
             where = (number, *IN_LINE, None, request.priority, pool.project, pool.id, spec)
             row = (*where, transaction.now_us, *rows.request_cells(request))
             self._lined.append((*row, rollout, planned.wave, planned.rank))
@@ -176,7 +176,7 @@ class _Intake:
             place = READY
             pool.head, pool.changed = number, True
         run_at_us = request.not_before_us if later else None
-        spec = self._spec(request.plugin)
+        spec = self._spec(request)
         where = (number, *place, run_at_us, request.priority, pool.project, pool.id, spec)
         self._jobs.append((*where, transaction.now_us, *rows.request_cells(request)))
         self._natural.setdefault((pool.id, request.natural_key), number)
@@ -207,15 +207,15 @@ class _Intake:
             known[name] = int(row[0])
         return known[name]
 
-    def _spec(self, wish: PluginWish) -> int:
+    def _spec(self, request: JobRequest) -> int:
         # Looked up in each call: what no job has asked for lately may be gone.
         known = self._specs
-        text = wish_text(wish)
+        text = wish_text(request.plugin, request.terms)
         address = hashlib.sha256(text.encode()).digest()
         if address not in known:
             row = self._transaction.row(_SPEC, (address,))
             if row is None:
-                row = self._transaction.row(_ADD_SPEC, (address, wish.name, text))
+                row = self._transaction.row(_ADD_SPEC, (address, request.plugin.name, text))
             elif row[1] is not None:
                 self._transaction.change(_USE_SPEC, (row[0],))
             assert row is not None

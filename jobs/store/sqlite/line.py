@@ -3,10 +3,11 @@
 from typing import Final
 
 from jobs.store.rollout_rows import line_value
+from jobs.store.rollout_values import told_by
 from jobs.store.rollouts import LineOrdered, LineStop, Word
 from jobs.store.schema import json_text
 from jobs.store.sqlite.transaction import Snapshot, Transaction
-from jobs.store.steering import check_line, line_ordered, told_by
+from jobs.store.steering import check_line, line_ordered
 
 _LINE: Final = "SELECT stopped, at_us, word FROM line"
 _SET: Final = "UPDATE line SET stopped = ?, at_us = ?, word = ?"

@@ -14,6 +14,7 @@ from jobs.store.rollout_rows import (
     rollout_cells,
     wave_cells,
 )
+from jobs.store.rollout_values import told_by
 from jobs.store.rollouts import (
     NewRollout,
     PlannedJob,
@@ -36,7 +37,7 @@ from jobs.store.starting import (
     no_rollout,
     pool_is_taken,
 )
-from jobs.store.steering import PLANNED, Line, Steered, retried, told_by
+from jobs.store.steering import PLANNED, Line, Steered, retried
 
 _KEEP_PLAN: Final = """
 INSERT INTO plans(digest, name, body, made_us) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
@@ -69,6 +70,10 @@ SELECT rank FROM jobs
 """
 _WRITTEN: Final = """
 UPDATE waves SET written = written + ?, changes = changes + 1 WHERE rollout = ? AND n = ?
+"""
+_GROWN: Final = """
+UPDATE waves SET size = size + ?, written = written + ?, changes = changes + 1
+ WHERE rollout = ? AND n = ?
 """
 _REVISED: Final = "UPDATE rollouts SET rev = rev + 1 WHERE id = ?"
 # No row: it is another live rollout's.
@@ -161,6 +166,18 @@ def plan_jobs(transaction: Transaction, rollout: RolloutId, jobs: Sequence[Plann
             transaction.change(_WRITTEN, (number, rollout, wave))
         transaction.change(_REVISED, (rollout,))
     return sum(wave.written for wave in row.waves) + len(new)
+
+
+def join(transaction: Transaction, rollout: RolloutId, jobs: Sequence[PlannedJob]) -> None:
+    """Put jobs at the end of the lines of their waves.
+
+    Raises:
+        ConflictError: If another live rollout has one of the pools.
+    """
+    if jobs:
+        line_up(transaction, rollout, jobs)
+    for wave, number in Counter(planned.wave for planned in jobs).items():
+        transaction.change(_GROWN, (number, number, rollout, wave))
 
 
 def _new_ones(
