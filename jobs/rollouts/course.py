@@ -15,7 +15,7 @@ from jobs.model import InputsBase, JobRequest, PluginWish, Target, Terms
 from jobs.requests import fingerprint, natural_key
 from jobs.retries import Backoff
 from jobs.rollouts.days import parse_days
-from jobs.rollouts.icsevents import looked_ahead, spans
+from jobs.rollouts.icsevents import Event, looked_ahead, spans
 from jobs.rollouts.manifest import Manifest, Spec
 from jobs.rollouts.pace import most_down
 from jobs.rollouts.plan import Plan
@@ -167,12 +167,18 @@ def _filed_freezes(plan: Plan, expires_s: float, since_us: int | None) -> Iterat
     """Yield every time at which an event of a calendar file takes place."""
     if since_us is None:
         since_us = round(datetime.fromisoformat(plan.made_at).timestamp() * MICROSECONDS)
-    ahead = looked_ahead(since_us, expires_s)
     for calendar in plan.calendars:
-        for event in calendar.events:
-            for begin, end in spans(event, *ahead):
-                name = calendar.freeze
-                yield Freeze(name=name, from_us=begin, until_us=end, reason=event.summary)
+        yield from freezes_of(calendar.freeze, calendar.events, expires_s, since_us)
+
+
+def freezes_of(
+    name: str, events: Iterable[Event], expires_s: float, since_us: int
+) -> Iterator[Freeze]:
+    """Yield every time at which one of the *events* takes place, as far as a rollout looks ahead."""
+    ahead = looked_ahead(since_us, expires_s)
+    for event in events:
+        for begin, end in spans(event, *ahead):
+            yield Freeze(name=name, from_us=begin, until_us=end, reason=event.summary)
 
 
 def planned_jobs(plan: Plan, *, profile: str | None = None) -> Iterator[PlannedJob]:

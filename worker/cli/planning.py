@@ -39,7 +39,7 @@ async def plan_now(
     """
     listed = fleet_content(manifest, file) if fleet is None else fleet
     rows = None if listed is None else read_fleet(listed, manifest.spec.targets.file or "")
-    calendars = _calendars(manifest, file)
+    calendars = calendars_of(manifest, file)
     if console.live:
         console.say(
             f"Reading the fleet, at most {look.settings.cloud.rate_per_s:g} requests a second"
@@ -108,7 +108,7 @@ def fleet_content(manifest: Manifest, file: str) -> bytes | None:
     return content(_beside(file, name), name)
 
 
-def _calendars(manifest: Manifest, file: str) -> dict[str, IcsFile]:
+def calendars_of(manifest: Manifest, file: str) -> dict[str, IcsFile]:
     """Return what the calendar files say, by the name of their freeze."""
     return {
         freeze.name: read_ics(

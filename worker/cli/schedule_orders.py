@@ -1,12 +1,14 @@
 """`plugwave schedules run|pause|resume|delete`, and what `apply` does with a schedule."""
 
 import sys
+from collections.abc import Iterator
 
 import click
 
 from jobs.clock import iso
 from jobs.errors import ManifestContradictionError, UsageError
 from jobs.rollouts.fleetfile import read_fleet
+from jobs.rollouts.manifest import Spec
 from jobs.rollouts.recurrence import new_schedule, recurrence_of
 from jobs.rollouts.recurring import ScheduleManifest, rollout_of
 from jobs.rollouts.unserved import unserved
@@ -36,7 +38,7 @@ async def apply_schedule(
         ManifestError: If its fleet file is not acceptable.
     """
     manifest = rollout_of(schedule)
-    found = unserved(manifest.spec)
+    found = [*unserved(manifest.spec), *_files(manifest.spec)]
     if found:
         raise ManifestContradictionError(
             "this version does not do all that the manifest asks for:\n" + "\n".join(found),
@@ -157,3 +159,13 @@ async def _delete(choices: Choices, name: str) -> None:
         document(console, {"schedule": row.name, "removed": True})
     else:
         console.out(row.name if choices.output == "name" else f"{row.name}: removed")
+
+
+def _files(spec: Spec) -> Iterator[str]:
+    """Yield the files that the ticks would need and a schedule does not keep."""
+    for place, freeze in enumerate(spec.freezes):
+        if freeze.ics is not None:
+            yield (
+                f"spec.freezes[{place}].ics: a schedule outlives the file, which may change;"
+                " write from, until and timeZone"
+            )

@@ -9,17 +9,17 @@ import click
 from config.masking import clean_text
 from jobs.clock import SystemClock, iso
 from jobs.errors import NothingMatchedError
-from jobs.rollouts.course import calendar_of
+from jobs.rollouts.course import calendar_of, freezes_of
 from jobs.rollouts.manifest import Manifest, Spec
 from jobs.rollouts.plan import kept_plan
 from jobs.rollouts.recurrence import Recurrence, recurrence_of, recurrence_of_row
 from jobs.rollouts.recurring import ScheduleManifest, rollout_of, schedule_of
-from jobs.rollouts.windows import Calendar
+from jobs.rollouts.windows import Calendar, Freeze
 from jobs.store.protocol import Store
 from worker.cli.choices import Choices
 from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
-from worker.cli.planning import document_in
+from worker.cli.planning import calendars_of, document_in
 from worker.cli.printing import document, no_names
 from worker.cli.session import reading, run_async
 from worker.cli.ticks_shown import (
@@ -100,7 +100,7 @@ def when(choices: Choices, what: str, count: int) -> None:
     console = Console(choices)
     no_names(console)
     if Path(what).is_file():
-        _when_file(console, document_in(what, {}), count)
+        _when_file(console, document_in(what, {}), what, count)
     else:
         run_async(_when, console, what, count)
 
@@ -127,11 +127,16 @@ async def _when(console: Console, what: str, count: int) -> None:
     _when_open(console, rollout.name, _openings(course.calendar, regions, now_us, count), now_us)
 
 
-def _when_file(console: Console, found: Manifest | ScheduleManifest, count: int) -> None:
+def _when_file(console: Console, found: Manifest | ScheduleManifest, file: str, count: int) -> None:
     now_us = SystemClock().now_us()
     schedule = found if isinstance(found, ScheduleManifest) else schedule_of(found)
     manifest = rollout_of(found) if isinstance(found, ScheduleManifest) else found
-    openings = _openings_of(manifest.spec, now_us, count)
+    filed = [
+        freeze
+        for name, calendar in calendars_of(manifest, file).items()
+        for freeze in freezes_of(name, calendar.events, manifest.spec.expires, now_us)
+    ]
+    openings = _openings_of(manifest.spec, now_us, count, filed)
     if schedule is None:
         _when_open(console, manifest.metadata.name, openings, now_us)
         return
@@ -155,9 +160,11 @@ async def _regions(store: Store, digest: str) -> list[str]:
     return sorted({row.region for row in plan.acting if row.region is not None})
 
 
-def _openings_of(spec: Spec, now_us: int, count: int) -> dict[str, list[Moment]]:
+def _openings_of(
+    spec: Spec, now_us: int, count: int, filed: Sequence[Freeze] = ()
+) -> dict[str, list[Moment]]:
     named = {region for one in spec.targets.include for region in one.regions or ()}
-    return _openings(calendar_of(spec), sorted(named), now_us, count)
+    return _openings(calendar_of(spec, filed), sorted(named), now_us, count)
 
 
 def _openings(
