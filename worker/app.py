@@ -20,7 +20,7 @@ from config.choices import ReadFirst
 from config.settings import CloudSettings, Settings
 from jobs.clock import Clock, SystemClock
 from jobs.decide import Rules, UpgradeCall
-from jobs.errors import ConfigError, PlugwaveError
+from jobs.errors import ConfigError
 from jobs.states import HELD_STATES
 from jobs.store.protocol import LimitStore, Store, WorkerInfo
 from jobs.usual import UsualTimes
@@ -37,6 +37,7 @@ from worker.credentials.wallet import Credential, Wallet
 from worker.discovery import Discovery
 from worker.executor import Executor
 from worker.garbage import collected_rarely
+from worker.group_errors import first_of
 from worker.guard import KeyGuard
 from worker.inquiry import Inquiry
 from worker.lease import NoLease, WorkerLease
@@ -181,7 +182,7 @@ class Work:
                         self._clock.anchor(await store.now_us())
                     await self._run(store)
         except BaseExceptionGroup as group:
-            raise _first_of(group) from None
+            raise first_of(group) from None
 
     async def _run(self, store: Store) -> None:
         settings = self._settings
@@ -389,15 +390,4 @@ async def asking(
             )
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        raise _first_of(group) from None
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that a person should hear of: our own first, else the first bug."""
-    own, others = group.split(PlugwaveError)
-    found: BaseException = own if own is not None else group
-    if own is None and others is not None:
-        found = others
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+        raise first_of(group) from None

@@ -11,11 +11,10 @@ import click
 from config.loading import Loaded
 from config.settings import Settings
 from jobs.clock import SystemClock, iso
-from jobs.errors import PlugwaveError, StalePlanError, UsageError
+from jobs.errors import PlugwaveError, UsageError
 from jobs.rollout_states import LIVE_ROLLOUTS
 from jobs.rollouts.course import manifest_of
-from jobs.rollouts.moved import moved
-from jobs.rollouts.plan import SHORT_DIGEST, Plan, kept_plan
+from jobs.rollouts.plan import Plan, kept_plan
 from jobs.store.protocol import Store
 from jobs.store.rollouts import RolloutRow
 from jobs.store.steering import SHORTEST_DIGEST
@@ -24,8 +23,8 @@ from worker.applying import Begun, Submission, begin, insist_served
 from worker.cli.aside import Aside
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.fleet import Outlook, outlook
-from worker.cli.following import Followed, Follower, rollout_fields, tell_recap
+from worker.cli.fleet import outlook
+from worker.cli.following import Followed, Follower, tell_recap
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.live import Feed
 from worker.cli.plan import changes_of
@@ -36,7 +35,10 @@ from worker.cli.rollouts import my_word
 from worker.cli.session import configure_logs, loaded_settings, quiet_logs, run_async
 from worker.cli.terminal import is_terminal
 from worker.cli.work import Shift
+from worker.outlook import Outlook
+from worker.planning import insist_unmoved
 from worker.stores import opened_store
+from worker.telling.rollouts import rollout_fields
 
 HEX: Final = frozenset("0123456789abcdef")
 
@@ -122,13 +124,7 @@ async def _planned(console: Console, look: Outlook, asked: Asked) -> tuple[Plan,
     if live is not None and live.plan == plan.digest and live.state in LIVE_ROLLOUTS:
         return plan, live
     made, _ = await plan_now(look, manifest_of(plan), asked.what, console)
-    if made.digest != plan.digest:
-        found = moved(plan, made)
-        raise StalePlanError(
-            f"the fleet changed since plan {plan.digest[:SHORT_DIGEST]} was made ({plan.made_at})",
-            why="; ".join(found),
-            moved=found,
-        )
+    insist_unmoved(plan, made)
     return plan, None
 
 

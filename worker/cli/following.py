@@ -30,6 +30,7 @@ from worker.cli.github import annotate, in_actions, summarise
 from worker.cli.printing import document
 from worker.cli.rollout_screen import RolloutScreen
 from worker.sighting import RolloutReader
+from worker.telling.rollouts import rollout_fields
 
 LOOK_EVERY_S: Final = 0.25
 TELL_EVERY_S: Final = 60.0
@@ -313,39 +314,4 @@ def line_fields(line: LineStop) -> dict[str, Any]:
         "why": None if word is None else word.why,
         "where": None if word is None else word.where,
         "at": iso(line.at_us),
-    }
-
-
-def rollout_fields(row: RolloutRow) -> dict[str, Any]:
-    """Return a rollout as JSON shows it."""
-    return {
-        "rollout": rollout_name(row.id),
-        "name": row.name,
-        "rollout_kind": row.kind.value,
-        "state": row.state.value,
-        "plan": row.plan,
-        "stopped_by": stopped_by(row),
-        "created_at": iso(row.created_us),
-        "started_at": iso(row.started_us),
-        "finished_at": iso(row.finished_us),
-        "expires_at": iso(row.expires_us),
-        "labels": dict(row.labels),
-        "waves": [
-            {
-                "wave": wave.n,
-                "state": wave.state.value,
-                "size": wave.tally.size,
-                "ended": wave.tally.ended,
-                "succeeded": wave.tally.succeeded,
-                "unchanged": wave.tally.unchanged,
-                "failed": wave.tally.failed,
-                "unresolved": wave.tally.unresolved,
-                "skipped": wave.tally.skipped,
-                "cancelled": wave.tally.cancelled,
-                "opened_at": iso(wave.opened_us),
-                "ended_at": iso(wave.ended_us),
-                "approved_by": None if wave.approved is None else wave.approved.by,
-            }
-            for wave in row.waves
-        ],
     }

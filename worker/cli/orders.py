@@ -9,19 +9,17 @@ import click
 
 from jobs.clock import SystemClock, iso
 from jobs.errors import UsageError
-from jobs.rollout_states import WaveState
-from jobs.rollouts.course import Course
-from jobs.rollouts.sight import turn
 from jobs.store.protocol import Store
 from jobs.store.rollouts import Order, Ordered, OrderKind, RolloutRow
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.following import line_fields, rollout_fields
+from worker.cli.following import line_fields
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document
-from worker.cli.rollouts import existing, my_word, wave_number
+from worker.cli.rollouts import my_word
 from worker.cli.session import run_async, writing
 from worker.sighting import RolloutReader
+from worker.telling.rollouts import existing_rollout, rollout_fields, waiting_wave, wave_number
 
 _DONE = {
     OrderKind.PAUSE: "paused",
@@ -124,7 +122,7 @@ async def _order(
 ) -> None:
     console = Console(choices)
     async with writing(choices) as store:
-        row = await existing(store.rollouts, name)
+        row = await existing_rollout(store.rollouts, name)
         number, place = None, ""
         if kind is OrderKind.APPROVE:
             number, place = await _wave(store, row, wave)
@@ -141,20 +139,10 @@ async def _wave(store: Store, row: RolloutRow, wanted: str | None) -> tuple[int,
         UsageError: If none is named and none waits for an approval.
     """
     course = await RolloutReader(store, SystemClock()).course(row)
-    number = _waiting(course, row) if wanted is None else wave_number(course, wanted)
+    number = waiting_wave(course, row) if wanted is None else wave_number(course, wanted)
     if number is None:
         raise UsageError(f"no wave of {row.name} waits for an approval", do="name it with --wave")
     return number, f"wave {course.waves[number].name} of "
-
-
-def _waiting(course: Course, row: RolloutRow) -> int | None:
-    """Return the wave whose turn it is, if it stands before an approval or will."""
-    first = turn(row)
-    if first is None:
-        return None
-    wave = course.waves[first.n]
-    gates = wave.before if first.state in {WaveState.PENDING, WaveState.GATED} else wave.after
-    return first.n if any(gate.approval is not None for gate in gates) else None
 
 
 def _tell(console: Console, kind: OrderKind, place: str, answer: Ordered) -> None:

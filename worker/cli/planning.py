@@ -7,19 +7,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from config.masking import masked_inputs
-from jobs.clock import SystemClock
 from jobs.errors import ManifestError
 from jobs.rollouts.fleetfile import FleetRow, read_fleet
 from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.plan import Plan, read_plan
-from jobs.rollouts.planning import Terms, make_plan
 from jobs.rollouts.reading import read_manifest
 from jobs.rollouts.yamltext import MAX_BYTES
 from worker.cli.console import Console
-from worker.cli.fleet import Outlook, error_of, insist, places_in, region_in, trouble_words
-from worker.discovery import Place
-from worker.observing import Sight, observe, places_of_rows
+from worker.observing import Sight
+from worker.outlook import Outlook, error_of, trouble_words
+from worker.planning import planned
 
 STDIN: Final = "-"
 MOST_BYTES: Final = 64 * MAX_BYTES
@@ -37,17 +34,11 @@ async def plan_now(
         console: Hears what could not be read.
     """
     listed = _fleet_file(manifest, file)
-    places = await _places(look, manifest, listed)
     if console.live:
         console.say(
             f"Reading the fleet, at most {look.settings.cloud.rate_per_s:g} requests a second"
         )
-    sight = await observe(look.cloud, manifest, places, listed)
-    insist(sight.fleet)
-    terms = Terms(
-        now_us=SystemClock().now_us(), mask=masked_inputs, rate=look.settings.cloud.rate_per_s
-    )
-    made = make_plan(manifest, sight.pools, terms)
+    made, sight = await planned(look, manifest, listed)
     _tell_troubles(console, sight)
     return made, sight
 
@@ -97,26 +88,6 @@ def _fleet_file(manifest: Manifest, file: str) -> list[FleetRow] | None:
         return None
     folder = Path() if file == STDIN else Path(file).parent
     return read_fleet(content(folder / name, name), name)
-
-
-async def _places(
-    look: Outlook, manifest: Manifest, listed: list[FleetRow] | None
-) -> tuple[Place, ...]:
-    """Return the projects that the targets can mean; all that IAM knows where nothing narrows."""
-    if listed is not None:
-        return places_of_rows(listed, region_in(look.settings, None))
-    include = manifest.spec.targets.include
-    regions = sorted({region for one in include for region in one.regions or ()})
-    projects = sorted({project for one in include for project in one.projects or ()})
-    if not include or any(one.regions is None for one in include):
-        regions = []
-    if not include or any(one.projects is None for one in include):
-        projects = []
-    if len(regions) <= 1:
-        return await places_in(look, projects, regions[0] if regions else None)
-    # Which of the projects is in which region only IAM can tell.
-    found = [place for region in regions for place in await places_in(look, (), region)]
-    return tuple(place for place in found if not projects or place.project_id in projects)
 
 
 def _tell_troubles(console: Console, sight: Sight) -> None:

@@ -10,19 +10,7 @@ from jobs.errors import NothingMatchedError, UsageError
 from jobs.names import is_name, is_version
 from worker.cli.choices import Choices
 from worker.cli.console import Console, counted
-from worker.cli.fleet import (
-    PLUGIN,
-    PROJECT,
-    REGION,
-    WORKSPACE,
-    error_of,
-    exit_of,
-    insist,
-    outlook,
-    places_in,
-    trouble_fields,
-    trouble_words,
-)
+from worker.cli.fleet import PLUGIN, PROJECT, REGION, WORKSPACE, exit_of, outlook, trouble_fields
 from worker.cli.fleet_views import (
     POOL_COLUMNS,
     pool_fields,
@@ -34,6 +22,7 @@ from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Table, as_json, document, streamed
 from worker.cli.session import run_async
 from worker.discovery import Fleet, PoolFound
+from worker.outlook import error_of, insist, places_in, trouble_words
 
 
 class LabelType(click.ParamType[tuple[str, str]]):
