@@ -1,9 +1,10 @@
-"""The command line: `python -m benchmarks [quick|store|pages]`; without a word the whole run."""
+"""The command line: `python -m benchmarks [quick|store|api|pages]`; the whole run by default."""
 
 import argparse
 import sys
 
 from benchmarks import figures, full, plot, quick, report
+from benchmarks.intake import run as api
 from benchmarks.storing import pages
 from benchmarks.storing import run as store
 
@@ -26,6 +27,7 @@ def main() -> None:
     full.add_arguments(commands.add_parser("full", help="rounds of everybody, the default"))
     quick.add_arguments(commands.add_parser("quick", help="one figure in half a minute"))
     store.add_arguments(commands.add_parser("store", help="the store, up to a million jobs"))
+    api.add_arguments(commands.add_parser("api", help="jobs over HTTP, each on the disk"))
     commands.add_parser("pages", help="write the pages anew from results.json")
     asked = parser.parse_args(sys.argv[1:] or ["full"])
     if asked.command == "quick":
@@ -33,6 +35,9 @@ def main() -> None:
         return
     if asked.command == "store":
         store.main(asked)
+        return
+    if asked.command == "api":
+        api.main(asked)
         return
     if asked.command == "full":
         full.measure(asked).save()

@@ -98,6 +98,8 @@ def value_text(key: Key, value: object) -> str:
         return str(value.value)
     if isinstance(value, float):
         return seconds_text(value) if is_duration(key.field) else f"{value:.12g}"
+    if isinstance(value, int):
+        return str(value)
     return str(value) if value else str(_extra(key).get("shown", NONE))
 
 

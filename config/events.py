@@ -363,6 +363,22 @@ _ALL: Final = (
         "A receiver of events did not take them; they are tried again, unless it says stopped.",
         "sink id events attempt outcome stopped",
     ),
+    _event("api.started", "info", "The interface over HTTP listens.", "url login read_only"),
+    _event("api.draining", "info", "The server takes nothing new; calls in hand end.", "streams"),
+    _event("api.stopped", "info", "The server has stopped.", "calls"),
+    _event(
+        "api.refused",
+        "warning info",
+        "A call was refused; at most one line in ten seconds for each code and address.",
+        "caller where method path status code request_id",
+    ),
+    _event(
+        "api.crashed",
+        "error",
+        "A call met a bug of this program; its caller got the request id.",
+        "method path request_id",
+    ),
+    _event("api.changed", "info", "A call changed something.", "caller where action what why"),
     _event("simulator.started", "info", "The simulated cloud listens.", "url pools projects speed"),
     _event("simulator.stopped", "info", "The simulated cloud has stopped.", "requests"),
     _event(

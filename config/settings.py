@@ -39,6 +39,7 @@ from config.fields import (
     UserPath,
 )
 from config.profiles import PROFILES, ProfileName, ProfileSettings
+from config.serving import ServerSettings
 from jobs.learning import AUTO_START_PER_S
 from jobs.names import is_name
 from jobs.retention import DAY_S, Retention
@@ -201,11 +202,10 @@ class CloudSettings(Section):
     touched the pool since the last look: one request fewer."""
 
     trust_env: bool = False
-    """Use the proxy named in `HTTPS_PROXY` and `NO_PROXY`; off, so that a stray variable cannot
-    lead signed requests elsewhere."""
+    """Use the proxy of `HTTPS_PROXY`; off, lest a stray variable lead signed requests away."""
 
     ca_file: UserPath | None = None
-    """PEM file with the certificate authorities of a private cloud, instead of the system's."""
+    """PEM file with the authorities to trust instead of the system's, for private clouds."""
 
     stale_after: PositiveDuration = 300.0
     """How long an accepted change may show no effect before it is treated like a lost answer."""
@@ -324,6 +324,7 @@ class Settings(Section):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     fairness: FairnessSettings = Field(default_factory=FairnessSettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
     approvals: ApprovalSettings = Field(default_factory=ApprovalSettings)
 

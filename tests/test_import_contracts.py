@@ -11,9 +11,9 @@ import pytest
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 PLANTED: Final = {
-    "worker/discovery.py": ("aiohttp", "aiohttp speaks at two edges"),
-    "worker/simulator/cloud.py": ("aiohttp", "aiohttp speaks at two edges"),
-    "worker/modelarts/client.py": ("aiohttp", "aiohttp speaks at two edges"),
+    "worker/discovery.py": ("aiohttp", "aiohttp speaks at the edges"),
+    "worker/simulator/cloud.py": ("aiohttp", "aiohttp speaks at the edges"),
+    "worker/modelarts/client.py": ("aiohttp", "aiohttp speaks at the edges"),
     "jobs/store/schema.py": ("apsw", "apsw belongs to the SQLite store"),
     "jobs/store/postgres/wire.py": ("apsw", "apsw belongs to the SQLite store"),
     "jobs/intake/rows.py": ("asyncpg", "asyncpg belongs to the PostgreSQL store"),

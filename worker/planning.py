@@ -9,10 +9,12 @@ from typing import Final
 
 from config.masking import masked_inputs
 from config.settings import Settings
+from jobs.errors import StalePlanError
 from jobs.rollouts.fleetfile import FleetRow
 from jobs.rollouts.icsfile import IcsFile
 from jobs.rollouts.manifest import Manifest
-from jobs.rollouts.plan import Plan
+from jobs.rollouts.moved import moved
+from jobs.rollouts.plan import SHORT_DIGEST, Plan
 from jobs.rollouts.planning import Terms, make_plan
 from worker.discovery import Discovery, Place
 from worker.observing import Sight, observe, places_of_rows
@@ -54,6 +56,22 @@ async def plan_of(
         places=[(place.project_id, place.region) for place in places],
     )
     return make_plan(manifest, sight.pools, terms), sight
+
+
+def insist_unmoved(plan: Plan, made: Plan) -> None:
+    """Refuse a plan when the fleet has moved since it was made; *made* is the plan of now.
+
+    Raises:
+        StalePlanError: If so.
+    """
+    if made.digest == plan.digest:
+        return
+    found = moved(plan, made)
+    raise StalePlanError(
+        f"the fleet changed since plan {plan.digest[:SHORT_DIGEST]} was made ({plan.made_at})",
+        why="; ".join(found),
+        moved=found,
+    )
 
 
 async def _places(

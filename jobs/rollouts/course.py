@@ -174,7 +174,7 @@ def _filed_freezes(plan: Plan, expires_s: float, since_us: int | None) -> Iterat
 def freezes_of(
     name: str, events: Iterable[Event], expires_s: float, since_us: int
 ) -> Iterator[Freeze]:
-    """Yield every time at which one of the *events* takes place, as far as a rollout looks ahead."""
+    """Yield each time at which one of *events* takes place, as far as a rollout looks ahead."""
     ahead = looked_ahead(since_us, expires_s)
     for event in events:
         for begin, end in spans(event, *ahead):

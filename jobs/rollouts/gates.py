@@ -14,12 +14,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from jobs.clock import MICROSECONDS, iso, seconds_to_us
+from jobs.errors import ApprovalRefusedError
 from jobs.rollouts.course import WaveCourse
 from jobs.rollouts.fields import WEEKDAYS, duration_text
 from jobs.rollouts.strategy import Approval, Gate, StartAt
 from jobs.rollouts.windows import instant_us
 from jobs.states import WaitReason
-from jobs.store.rollouts import GLASS, Approved, LineStop, WaveRow
+from jobs.store.rollouts import GLASS, Approved, LineStop, RolloutRow, WaveRow
 
 SUBMITTER: Final = "submitter"
 """Under this fact of the rollout: who started it."""
@@ -144,6 +145,21 @@ def pending(
         if any(number > 0 for _, number in missing):
             return [(one, number) for one, number in missing if number > 0]
     return []
+
+
+def insist_useful(row: RolloutRow, wave: WaveCourse, person: str, groups: Sequence[str]) -> None:
+    """Refuse an approval that would count for nothing, because it would look like one that does.
+
+    Raises:
+        ApprovalRefusedError: If so, with why.
+    """
+    submitter = row.facts.get(SUBMITTER)
+    asked = [gate for gate, _ in pending(wave, row.waves[wave.n], submitter)]
+    why = why_useless(asked, person, groups, submitter)
+    if why is not None:
+        raise ApprovalRefusedError(
+            f"wave {wave.name} of {row.name} waits for {asked[0].words}", why=why
+        )
 
 
 def why_useless(

@@ -30,7 +30,8 @@ class Tidied:
     """What went beside the jobs.
 
     Attributes:
-        keys: Idempotency keys that outlived their jobs, and whose time has come.
+        keys: Idempotency keys that outlived their jobs, and receipts of keyed calls, whose
+            time has come.
         workers: Dead workers that nothing refers to.
         more: There may be more to do at once.
     """

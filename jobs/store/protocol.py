@@ -19,6 +19,7 @@ from jobs.fairness import NO_WEIGHTS, Weights
 from jobs.model import Job, JobId, JobRequest, Lease, Progress, Target, WorkerId
 from jobs.pacing import Bucket
 from jobs.states import JobEvent, JobState, WaitReason
+from jobs.store.access import AccessStore
 from jobs.store.cursor import EventCursor
 from jobs.store.facts import Figure, Finding, StoreFacts
 from jobs.store.inbox import InboxStore
@@ -381,6 +382,11 @@ class Store(
     @property
     def sinks(self) -> SinkStore:
         """How far each receiver of events is."""
+        ...
+
+    @property
+    def access(self) -> AccessStore:
+        """Who may ask over the network, and what keyed calls were answered."""
         ...
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from jobs.states import JobEvent, JobState
 from jobs.store.protocol import Store
 from tests.builders import a_job, a_request
 from tests.cli.running import Cli, claim_all
-from worker.cli.jobs_change import cancel_words
+from worker.telling.jobs import cancel_words
 
 
 def test_a_list_shows_newest_first_with_state_change_and_why(cli: Cli) -> None:

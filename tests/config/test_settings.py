@@ -68,6 +68,20 @@ DEFAULTS: dict[str, object] = {
     "store.keep_finished": 30 * 86_400.0,
     "store.keep_keys": 30 * 86_400.0,
     "store.prune_every": 600.0,
+    "server.listen": "127.0.0.1:8787",
+    "server.login": False,
+    "server.hosts": "",
+    "server.read_only": False,
+    "server.require_key": True,
+    "server.max_queued": 2_000_000,
+    "server.connections": 1_000,
+    "server.connections_per_address": 100,
+    "server.idle": 30.0,
+    "server.body_timeout": 10.0,
+    "server.drain": 10.0,
+    "server.tls_cert": None,
+    "server.tls_key": None,
+    "server.client_ca": None,
 }
 
 

@@ -33,6 +33,9 @@ from jobs.rollouts.manifest import Manifest
 from jobs.rollouts.recurring import ScheduleManifest
 from jobs.schedule_states import TICK_TRANSITIONS, Skipped
 from jobs.states import TRANSITIONS, JobState
+from worker.api.calls import Route
+from worker.api.problems import STATUSES
+from worker.api.routes import ROUTES
 from worker.cli.catalogue import COMMANDS, EXIT_CODES, Entry
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
@@ -251,6 +254,33 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(value)}`".replace('"', "")
 
 
+def route_table() -> str:
+    """Every route of the HTTP API, and which scopes open it."""
+    return _table(
+        ("Method", "Path", "What", "Scope"),
+        ((one.method, f"`{one.path}`", one.text, _scope_of(one)) for one in ROUTES),
+    )
+
+
+def _scope_of(route: Route) -> str:
+    needs = route.needs
+    if needs.scope is None:
+        return "none"
+    own = ", `submit` for one's own" if needs.own else ""
+    return f"`{needs.scope}`{own}" + (", not bound to projects" if needs.fleet else "")
+
+
+def refusal_table() -> str:
+    """Every kind of refusal with its status."""
+    return _table(
+        ("Status", "Code", "Meaning"),
+        (
+            (str(status), f"`{kind.code}`", (kind.__doc__ or "").strip().split("\n")[0])
+            for kind, status in sorted(STATUSES, key=lambda one: (one[1], one[0].code))
+        ),
+    )
+
+
 PARTS: Final = MappingProxyType[str, Callable[[], str]](
     {
         "decision-table": decision_table,
@@ -269,6 +299,8 @@ PARTS: Final = MappingProxyType[str, Callable[[], str]](
         "manifest-fields": manifest_fields,
         "schedule-fields": schedule_fields,
         "tick-states": tick_table,
+        "api-routes": route_table,
+        "api-refusals": refusal_table,
         "speed": lambda: report.readme(figures.load()),
     }
 )

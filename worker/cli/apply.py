@@ -11,12 +11,11 @@ import click
 from config.loading import Loaded
 from config.settings import Settings
 from jobs.clock import SystemClock, iso
-from jobs.errors import ManifestError, PlugwaveError, StalePlanError, UsageError
+from jobs.errors import ManifestError, PlugwaveError, UsageError
 from jobs.rollout_states import LIVE_ROLLOUTS
 from jobs.rollouts.course import manifest_of
 from jobs.rollouts.manifest import Manifest
-from jobs.rollouts.moved import moved
-from jobs.rollouts.plan import SHORT_DIGEST, Plan, kept_plan
+from jobs.rollouts.plan import Plan, kept_plan
 from jobs.rollouts.recurring import ScheduleManifest, schedule_of
 from jobs.store.protocol import Store
 from jobs.store.rollouts import RolloutRow
@@ -26,8 +25,8 @@ from worker.applying import Begun, Submission, begin, insist_served
 from worker.cli.aside import Aside
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.fleet import Outlook, outlook
-from worker.cli.following import Followed, Follower, rollout_fields, tell_recap
+from worker.cli.fleet import outlook
+from worker.cli.following import Followed, Follower, tell_recap
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.live import Feed
 from worker.cli.plan import changes_of
@@ -39,7 +38,10 @@ from worker.cli.schedule_orders import apply_schedule
 from worker.cli.session import configure_logs, loaded_settings, quiet_logs, run_async
 from worker.cli.terminal import is_terminal
 from worker.cli.work import Shift
+from worker.outlook import Outlook
+from worker.planning import insist_unmoved
 from worker.stores import opened_store
+from worker.telling.rollouts import rollout_fields
 
 HEX: Final = frozenset("0123456789abcdef")
 
@@ -146,13 +148,7 @@ async def _planned(
         return plan, live
     fleet = await _kept_fleet(look.store, plan) if set(asked.what) <= HEX else None
     made, _ = await plan_now(look, manifest_of(plan), asked.what, console, fleet)
-    if made.digest != plan.digest:
-        found = moved(plan, made)
-        raise StalePlanError(
-            f"the fleet changed since plan {plan.digest[:SHORT_DIGEST]} was made ({plan.made_at})",
-            why="; ".join(found),
-            moved=found,
-        )
+    insist_unmoved(plan, made)
     return plan, None
 
 

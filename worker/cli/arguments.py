@@ -1,6 +1,5 @@
 """Arguments that several commands take: jobs, states, durations."""
 
-import re
 from typing import Final
 
 import click
@@ -8,15 +7,9 @@ import click
 from jobs.durations import parse_duration
 from jobs.model import JobId
 from jobs.states import HELD_STATES, JobState
+from worker.telling.jobs import job_id
 
-_JOB: Final = re.compile(r"(?:job-)?([1-9][0-9]{0,17})", re.ASCII)
 RUNNING: Final = "running"
-
-
-def job_id(text: str) -> JobId | None:
-    """Return the id that *text* writes as ``job-42`` or ``42``, None for anything else."""
-    match = _JOB.fullmatch(text)
-    return None if match is None else JobId(int(match[1]))
 
 
 class JobType(click.ParamType[JobId]):

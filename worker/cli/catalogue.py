@@ -140,6 +140,19 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
             ),
         ),
         "work": Entry("Consume the queue.", "worker.cli.work:work"),
+        "serve": Entry("Serve the HTTP API until Ctrl-C.", "worker.cli.serve:serve"),
+        "tokens": Entry(
+            "Say who may call the HTTP API.",
+            commands=MappingProxyType(
+                {
+                    "create": Entry("Make a token and print it, once.", "worker.cli.tokens:create"),
+                    "list": Entry(
+                        "List the tokens, never their secrets.", "worker.cli.tokens:list_tokens"
+                    ),
+                    "revoke": Entry("End a token now.", "worker.cli.tokens:revoke"),
+                }
+            ),
+        ),
         "jobs": Entry(
             "Look at jobs, retry or cancel them.",
             commands=MappingProxyType(

@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from config.masking import clean_text, masked_inputs
-from jobs.clock import Clock, SystemClock, iso, seconds_to_us
+from jobs.clock import Clock, SystemClock, seconds_to_us
 from jobs.errors import UsageError
 from jobs.model import job_name
 from jobs.store.cursor import EventCursor
@@ -21,6 +21,7 @@ from worker.cli.console import COLOUR_OF, Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import SCHEMA, as_json, no_names, streamed
 from worker.cli.session import reading, run_async
+from worker.telling.jobs import event_line
 
 BATCH: Final = 500
 """Events read at once."""
@@ -124,20 +125,6 @@ async def _something(store: EventStore, clock: Clock) -> None:
         await clock.sleep(LOOK_EVERY_S)
         if store.changed():
             return
-
-
-def event_line(event: Event, cursor: EventCursor) -> dict[str, Any]:
-    """Return one event as JSON."""
-    return {
-        "kind": "event",
-        "cursor": str(cursor),
-        "seq": event.seq,
-        "at": iso(event.at_us),
-        "job": job_name(event.job),
-        "event": event.event,
-        "state": event.state.value,
-        "data": masked_inputs(event.data),
-    }
 
 
 def _line(console: Console, event: Event, cursor: EventCursor) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -17,6 +17,7 @@ from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.paragraphs import labelled
 from worker.cli.printing import document, no_names
+from worker.telling.catalogue import entry_fields
 
 LABELS: Final[Mapping[Language, tuple[str, ...]]] = MappingProxyType(
     {
@@ -108,20 +109,3 @@ def heading(entry: Entry) -> str:
     if says and _WORDS.fullmatch(says):
         parts.append(" or ".join(f'"{words}"' for words in says.split("|")))
     return "  ".join(clean_text(part) for part in parts)
-
-
-def entry_fields(entry: Entry, language: Language) -> dict[str, Any]:
-    """Return the entry as it appears in JSON."""
-    told = entry.texts[language]
-    return {
-        "key": entry.key,
-        "family": entry.family.value,
-        "codes": list(entry.names()),
-        "http_statuses": list(entry.statuses),
-        "pattern": None if entry.pattern is None else entry.pattern.pattern,
-        "class": entry.cause_class,
-        "retry": entry.retry.value,
-        "title": told.title,
-        "likely": told.likely,
-        "do": told.do,
-    }

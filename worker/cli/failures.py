@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import click
 
-from config.masking import clean_text, mask_text
 from jobs.catalogue.entries import RETRY_WORDS, Language
 from jobs.catalogue.lookup import near
 from jobs.causes import CAUSES
@@ -15,7 +14,7 @@ from jobs.clock import seconds_to_us
 from jobs.errors import NothingMatchedError
 from jobs.model import Job
 from jobs.report.failures import COUNTED_POOLS, FailureGroups, Group, ended
-from jobs.states import BAD_STATES, JobState
+from jobs.states import BAD_STATES
 from jobs.store.protocol import JobFilter, Store
 from worker.cli.arguments import DurationType
 from worker.cli.choices import Choices
@@ -24,9 +23,9 @@ from worker.cli.lazy import PlugwaveCommand
 from worker.cli.paragraphs import labelled
 from worker.cli.printing import document, fitted, no_names, streamed
 from worker.cli.session import reading, run_async
+from worker.telling.failures import cause_fields, counted_states, plain
 
 TITLE_CELLS: Final = 60
-TEXT_LIMIT: Final = 1_000
 INDENT: Final = " " * 12
 """Four spaces and a label of eight."""
 
@@ -110,29 +109,16 @@ async def _matching(store: Store, asked: Asked) -> AsyncIterator[Job]:
             yield job
 
 
-def _fields(number: int, group: Group) -> dict[str, Any]:
-    fields = {"id": f"C{number}", **group.as_dict()}
-    return {
-        key: _plain(value) if isinstance(value, str) else value for key, value in fields.items()
-    }
-
-
 def _print_structured(console: Console, shown: Sequence[tuple[int, Group]], left_out: int) -> None:
-    items = [_fields(number, group) for number, group in shown]
+    items = [cause_fields(number, group) for number, group in shown]
     if console.choices.output == "ndjson":
         with streamed(console, "failures", "causes") as write:
             for item in items:
                 write(item)
         return
-    counts = _states([group for _, group in shown])
+    counts = counted_states([group for _, group in shown])
     totals = {state.value: counts[state] for state in sorted(counts)}
     document(console, {"kind": "failures", "jobs": totals, "left_out": left_out, "causes": items})
-
-
-def _states(groups: Sequence[Group]) -> dict[JobState, int]:
-    return {
-        state: sum(group.states.get(state, 0) for group in groups) for state in sorted(BAD_STATES)
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +151,7 @@ def _print_pages(
 
 
 def _headline(groups: Sequence[Group]) -> str:
-    counts = _states(groups)
+    counts = counted_states(groups)
     told = [f"{counts[state]} {state}" for state in sorted(counts) if counts[state]]
     jobs = "job" if sum(counts.values()) == 1 else "jobs"
     return f"{' and '.join(told)} {jobs}, {counted(len(groups), 'cause')}"
@@ -174,7 +160,7 @@ def _headline(groups: Sequence[Group]) -> str:
 def page(number: int, group: Group, remark: str, console: Console) -> list[str]:
     """Return one group as a person reads it."""
     told = group.found.text()
-    title = fitted(_plain(told.title), TITLE_CELLS, console.symbols.more)
+    title = fitted(plain(told.title), TITLE_CELLS, console.symbols.more)
     worth = RETRY_WORDS[Language.EN][group.found.retry]
     lines = [
         console.paint(f"C{number:<2} {title}   {counted(group.jobs, 'job')}   {worth}", "bold"),
@@ -201,8 +187,4 @@ def _pools(group: Group) -> str:
 
 
 def _part(label: str, text: str) -> list[str]:
-    return labelled(label, _plain(text), indent=4, label_cells=len(INDENT) - 4)
-
-
-def _plain(text: str) -> str:
-    return clean_text(mask_text(text), TEXT_LIMIT)
+    return labelled(label, plain(text), indent=4, label_cells=len(INDENT) - 4)

@@ -7,7 +7,6 @@ limiter rows in it; nothing else of it is changed.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import click
@@ -18,12 +17,12 @@ from jobs.errors import CredentialsRefusedError, UsageError
 from jobs.model import Target
 from jobs.names import is_name, is_project, is_region
 from jobs.outcomes import Outcome
-from jobs.store.protocol import Store
 from worker import places
 from worker.cli.choices import Choices
 from worker.cli.session import configure_logs, loaded_settings, quiet_logs
 from worker.contact import discovering
-from worker.discovery import Discovery, Fleet, Place, PlaceTrouble
+from worker.discovery import Fleet, Place, PlaceTrouble
+from worker.outlook import Outlook
 from worker.places import checked, error_of, insist, profile_in, refuse, region_in, trouble_words
 from worker.stores import opened_store
 
@@ -50,15 +49,6 @@ __all__ = [
 
 PARTLY: Final = 3
 """Exit code when something could be read and something could not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """The settings of a command, the store, and the cloud to be asked."""
-
-    settings: Settings
-    store: Store
-    cloud: Discovery
 
 
 @asynccontextmanager

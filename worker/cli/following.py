@@ -19,18 +19,18 @@ from jobs.model import Job, JobId, job_name, rollout_name
 from jobs.report.reasons import diagnosis
 from jobs.rollout_states import RolloutEvent, WaveEvent
 from jobs.rollouts.course import Course
-from jobs.rollouts.joining import members
 from jobs.rollouts.verdicts import done_of, stopped_by, verdict_of
 from jobs.states import BAD_STATES, FINAL_STATES, JobState
 from jobs.store.aftermath import LATE
 from jobs.store.cursor import EventCursor
 from jobs.store.protocol import Store
-from jobs.store.rollouts import Approved, LineStop, OrderKind, RecordEntry, RolloutRow
+from jobs.store.rollouts import LineStop, OrderKind, RecordEntry, RolloutRow
 from worker.cli.console import Console, local_time
 from worker.cli.github import annotate, in_actions, summarise
 from worker.cli.printing import document
 from worker.cli.rollout_screen import RolloutScreen
 from worker.sighting import RolloutReader
+from worker.telling.rollouts import rollout_fields
 
 LOOK_EVERY_S: Final = 0.25
 TELL_EVERY_S: Final = 60.0
@@ -316,54 +316,4 @@ def line_fields(line: LineStop) -> dict[str, Any]:
         "why": None if word is None else word.why,
         "where": None if word is None else word.where,
         "at": iso(line.at_us),
-    }
-
-
-def approval_fields(given: Approved) -> dict[str, Any]:
-    """Return an approval as JSON shows it."""
-    return {
-        "by": given.word.by,
-        "at": iso(given.at_us),
-        "groups": list(given.groups),
-        "reason": given.word.why,
-        "where": given.word.where,
-        "seen": dict(given.seen),
-    }
-
-
-def rollout_fields(row: RolloutRow) -> dict[str, Any]:
-    """Return a rollout as JSON shows it."""
-    return {
-        "rollout": rollout_name(row.id),
-        "name": row.name,
-        "rollout_kind": row.kind.value,
-        "state": row.state.value,
-        "plan": row.plan,
-        "stopped_by": stopped_by(row),
-        "created_at": iso(row.created_us),
-        "started_at": iso(row.started_us),
-        "finished_at": iso(row.finished_us),
-        "expires_at": iso(row.expires_us),
-        "labels": dict(row.labels),
-        "joined": len(members(row).get("joined", ())),
-        "held": len(members(row).get("held", ())),
-        "waves": [
-            {
-                "wave": wave.n,
-                "state": wave.state.value,
-                "size": wave.tally.size,
-                "ended": wave.tally.ended,
-                "succeeded": wave.tally.succeeded,
-                "unchanged": wave.tally.unchanged,
-                "failed": wave.tally.failed,
-                "unresolved": wave.tally.unresolved,
-                "skipped": wave.tally.skipped,
-                "cancelled": wave.tally.cancelled,
-                "opened_at": iso(wave.opened_us),
-                "ended_at": iso(wave.ended_us),
-                "approved_by": wave.approvals[0].word.by if wave.approvals else None,
-                "approvals": [approval_fields(one) for one in wave.approvals],
-            }
-            for wave in row.waves
-        ],
     }

@@ -21,16 +21,16 @@ from jobs.errors import NothingMatchedError, UsageError
 from jobs.model import Job, JobId, job_name
 from jobs.report.results import EXIT_PARTIAL
 from jobs.requests.again import RETRY_OF, RETRYABLE, retry_request, why_not_retryable
-from jobs.states import FINAL_STATES, JobState
+from jobs.states import JobState
 from jobs.store.protocol import JobFilter, Store, Verdict
 from worker.cli.arguments import JobType, StateType, merged_states
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.jobs_read import existing
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import streamed
 from worker.cli.session import run_async, writing
 from worker.reporting import emit_job
+from worker.telling.jobs import cancel_words, existing_job
 
 CHUNK: Final = 500
 """Retries that are enqueued in one transaction."""
@@ -102,7 +102,7 @@ async def _retry(
 ) -> None:
     console = Console(choices)
     async with writing(choices) as store:
-        named = [await existing(store, job) for job in dict.fromkeys(jobs)]
+        named = [await existing_job(store, job) for job in dict.fromkeys(jobs)]
         for job in named:
             if job.state not in RETRYABLE:
                 raise UsageError(why_not_retryable(job), do=f"plugwave why {job_name(job.id)}")
@@ -206,7 +206,7 @@ async def _cancel(choices: Choices, jobs: Iterable[JobId]) -> int:
     console = Console(choices)
     async with writing(choices, heard=True) as store:
         for job in jobs:
-            await existing(store, job)
+            await existing_job(store, job)
         with _telling(console, "cancels") as told:
             results = [await _cancel_one(store, job, told) for job in dict.fromkeys(jobs)]
     return 0 if all(results) else EXIT_PARTIAL
@@ -214,7 +214,7 @@ async def _cancel(choices: Choices, jobs: Iterable[JobId]) -> int:
 
 async def _cancel_one(store: Store, job: JobId, told: Told) -> bool:
     """Cancel one job, tell what happened, and return whether it will not be sent."""
-    before = await existing(store, job)
+    before = await existing_job(store, job)
     after = await store.cancel(before.id, by=_who())
     word, text = cancel_words(before, after)
     if word == "cancelled":
@@ -223,19 +223,6 @@ async def _cancel_one(store: Store, job: JobId, told: Told) -> bool:
     name = job_name(before.id)
     told.tell(f"{name} {text}", {"job": name, "result": word, "state": after.state.value})
     return word in {"cancelled", "already-cancelled", "stopping"}
-
-
-def cancel_words(before: Job, after: Job) -> tuple[str, str]:
-    """Return what a cancel did, as a stable word and as a sentence."""
-    if before.state is JobState.CANCELLED:
-        return "already-cancelled", "was already cancelled"
-    if after.state is JobState.CANCELLED:
-        return "cancelled", "cancelled"
-    if after.state in FINAL_STATES:
-        return "final", f"is already final: {after.state}"
-    if after.state is JobState.CHECKING and after.cancel_asked:
-        return "stopping", "will stop before it sends"
-    return "too-late", f"too late, it was sent ({after.state}); it is watched to its end"
 
 
 def _who() -> str:

@@ -7,9 +7,8 @@ from typing import Any, Final
 import click
 
 from config.masking import clean_text, masked_inputs
-from jobs.clock import iso, seconds_to_us
+from jobs.clock import seconds_to_us
 from jobs.durations import format_duration
-from jobs.errors import NothingMatchedError
 from jobs.model import Job, JobId, job_name
 from jobs.report.results import seconds_between
 from jobs.states import JobState
@@ -20,7 +19,14 @@ from worker.cli.console import COLOUR_OF, Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Column, Table, as_json, document, no_names, streamed
 from worker.cli.session import reading, run_async
-from worker.cli.views import LIST_COLUMNS, full_fields, job_fields, list_row, worker_names
+from worker.cli.views import LIST_COLUMNS, list_row
+from worker.telling.jobs import (
+    event_fields,
+    existing_job,
+    full_fields,
+    job_fields,
+    worker_names,
+)
 
 EMPTY: Final[tuple[Any, ...]] = (None, [], {}, "")
 """Facts that are left out, because there is nothing to tell."""
@@ -55,18 +61,6 @@ class Wanted:
             source=self.source,
             since_us=since_us,
         )
-
-
-async def existing(store: Store, job: JobId) -> Job:
-    """Return the job.
-
-    Raises:
-        NothingMatchedError: If the store has no such job.
-    """
-    found = await store.job(job)
-    if found is None:
-        raise NothingMatchedError(f"there is no {job_name(job)} in this store")
-    return found
 
 
 @click.command("list", cls=PlugwaveCommand)
@@ -142,7 +136,7 @@ def show(choices: Choices, job: JobId) -> None:
 async def _show(choices: Choices, job: JobId) -> None:
     console = Console(choices)
     async with reading(choices) as store:
-        found = await existing(store, job)
+        found = await existing_job(store, job)
         names = worker_names(list(await store.workers()))
         now_us = await store.now_us()
     name = None if found.worker is None else names.get(found.worker)
@@ -197,7 +191,7 @@ def timeline(choices: Choices, job: JobId) -> None:
 async def _timeline(choices: Choices, job: JobId) -> None:
     console = Console(choices)
     async with reading(choices) as store:
-        found = await existing(store, job)
+        found = await existing_job(store, job)
         history = await store.history(job)
     if console.structured:
         with streamed(console, "timeline", "events") as write:
@@ -208,19 +202,6 @@ async def _timeline(choices: Choices, job: JobId) -> None:
     for event in history:
         table.row(_event_row(event, found.created_us, console), colour=COLOUR_OF.get(event.state))
     table.close()
-
-
-def event_fields(event: Event, created_us: int) -> dict[str, Any]:
-    """Return one line of a history as JSON; ``after_s`` counts from the job's creation."""
-    return {
-        "seq": event.seq,
-        "job": job_name(event.job),
-        "at": iso(event.at_us),
-        "after_s": seconds_between(created_us, event.at_us),
-        "event": event.event,
-        "state": event.state.value,
-        "data": masked_inputs(event.data),
-    }
 
 
 def _event_row(event: Event, created_us: int, console: Console) -> Sequence[str]:

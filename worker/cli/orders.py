@@ -3,27 +3,25 @@
 Each is harmless when repeated: the second answer says who said it first, and when.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import click
 
 from jobs.clock import SystemClock, iso
-from jobs.errors import ApprovalRefusedError, UsageError
-from jobs.rollout_states import RolloutState, WaveState
-from jobs.rollouts.course import Course, WaveCourse
-from jobs.rollouts.gates import SUBMITTER, pending, why_useless
-from jobs.rollouts.sight import turn
-from jobs.store.rollouts import GLASS, Order, Ordered, OrderKind, RolloutRow
+from jobs.errors import UsageError
+from jobs.rollout_states import RolloutState
+from jobs.rollouts.gates import SUBMITTER, insist_useful, pending
+from jobs.store.rollouts import GLASS, Order, Ordered, OrderKind
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.following import line_fields, rollout_fields
+from worker.cli.following import line_fields
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document
-from worker.cli.rollouts import existing, my_word, wave_number
+from worker.cli.rollouts import my_word
 from worker.cli.session import loaded_settings, run_async, writing
 from worker.sighting import RolloutReader
+from worker.telling.rollouts import existing_rollout, rollout_fields, waiting_wave, wave_number
 
 _DONE = {
     OrderKind.PAUSE: "paused",
@@ -139,7 +137,7 @@ def approve(
 
 async def _order(choices: Choices, name: str, kind: OrderKind, reason: str | None) -> None:
     async with writing(choices) as store:
-        row = await existing(store.rollouts, name)
+        row = await existing_rollout(store.rollouts, name)
         answer = await store.rollouts.order(Order(rollout=row.id, kind=kind, word=my_word(reason)))
     _tell(Console(choices), kind, "", answer)
 
@@ -147,7 +145,7 @@ async def _order(choices: Choices, name: str, kind: OrderKind, reason: str | Non
 async def _break_glass(choices: Choices, name: str, reason: str) -> None:
     persons = loaded_settings(choices).settings.approvals.break_glass_persons
     async with writing(choices) as store:
-        row = await existing(store.rollouts, name)
+        row = await existing_rollout(store.rollouts, name)
         order = Order(
             rollout=row.id, kind=OrderKind.BREAK_GLASS, word=my_word(reason), persons=persons
         )
@@ -172,15 +170,15 @@ async def _approve(
     word = my_word(reason)
     groups = loaded_settings(choices).settings.approvals.of(word.by)
     async with writing(choices) as store:
-        row = await existing(store.rollouts, name)
+        row = await existing_rollout(store.rollouts, name)
         course = await RolloutReader(store, SystemClock()).course(row)
-        number = _waiting(course, row) if wanted is None else wave_number(course, wanted)
+        number = waiting_wave(course, row) if wanted is None else wave_number(course, wanted)
         if number is None:
             raise UsageError(
                 f"no wave of {row.name} waits for an approval", do="name it with --wave"
             )
         wave = course.waves[number]
-        _insist_useful(row, wave, word.by, groups)
+        insist_useful(row, wave, word.by, groups)
         order = Order(
             rollout=row.id,
             kind=OrderKind.APPROVE,
@@ -193,26 +191,6 @@ async def _approve(
     missing = pending(wave, answer.row.waves[number], row.facts.get(SUBMITTER))
     more = sum(persons for _, persons in missing)
     _tell(Console(choices), OrderKind.APPROVE, f"wave {wave.name} of ", answer, more)
-
-
-def _insist_useful(row: RolloutRow, wave: WaveCourse, person: str, groups: Sequence[str]) -> None:
-    submitter = row.facts.get(SUBMITTER)
-    asked = [gate for gate, _ in pending(wave, row.waves[wave.n], submitter)]
-    why = why_useless(asked, person, groups, submitter)
-    if why is not None:
-        raise ApprovalRefusedError(
-            f"wave {wave.name} of {row.name} waits for {asked[0].words}", why=why
-        )
-
-
-def _waiting(course: Course, row: RolloutRow) -> int | None:
-    """Return the wave whose turn it is, if it stands before an approval or will."""
-    first = turn(row)
-    if first is None:
-        return None
-    wave = course.waves[first.n]
-    gates = wave.before if first.state in {WaveState.PENDING, WaveState.GATED} else wave.after
-    return first.n if any(gate.approval is not None for gate in gates) else None
 
 
 def _tell(console: Console, kind: OrderKind, place: str, answer: Ordered, missing: int = 0) -> None:

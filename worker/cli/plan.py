@@ -18,11 +18,12 @@ from worker.cli.fleet import (
 )
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.plan_markdown import markdown
-from worker.cli.plan_views import plan_fields, plan_lines
+from worker.cli.plan_views import plan_lines
 from worker.cli.planning import manifest_in, plan_now
 from worker.cli.printing import document
 from worker.cli.session import run_async
 from worker.observing import Sight
+from worker.telling.plans import plan_fields
 
 CHANGES_EXIT: Final = 10
 

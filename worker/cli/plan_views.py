@@ -3,16 +3,15 @@
 Texts of the cloud are cleaned, inputs are masked, and no line is wider than 100 columns.
 """
 
-import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from config.masking import clean_text, mask_text, masked_inputs
+from config.masking import clean_text, mask_text
 from jobs.durations import format_duration
 from jobs.rollouts.actions import Action, Undo
-from jobs.rollouts.plan import SHORT_DIGEST, Plan, PlanRow, document
+from jobs.rollouts.plan import SHORT_DIGEST, Plan, PlanRow
 from worker.cli.printing import cells, fitted
 from worker.cli.symbols import ASCII, Symbols
 
@@ -263,21 +262,3 @@ def _clean(text: str) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def plan_fields(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON shows it: the manifest's inputs are masked."""
-    fields = document(plan)
-    fields.pop("schema")
-    manifest = copy.deepcopy(fields["manifest"])
-    inputs = manifest["spec"]["plugin"]["inputs"]
-    inputs["merge"] = masked_inputs(inputs["merge"])
-    counts = {action.value: len(plan.of(action)) for action in Action}
-    rows = [
-        {**row, "why": _maybe(row["why"]), "note": _maybe(row["note"])} for row in fields["rows"]
-    ]
-    return {**fields, "manifest": manifest, "rows": rows, "counts": counts}
-
-
-def _maybe(text: str | None) -> str | None:
-    return None if text is None else _clean(text)

@@ -17,8 +17,9 @@ from jobs.rollouts.reading import read_document, read_manifest
 from jobs.rollouts.recurring import ScheduleManifest
 from jobs.rollouts.yamltext import MAX_BYTES
 from worker.cli.console import Console
-from worker.cli.fleet import Outlook, error_of, trouble_words
 from worker.observing import Sight
+from worker.outlook import Outlook
+from worker.places import error_of, trouble_words
 from worker.planning import plan_of
 
 STDIN: Final = "-"

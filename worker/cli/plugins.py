@@ -11,17 +11,7 @@ from jobs.model import PluginSeen, Target
 from jobs.outcomes import Answer
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.fleet import (
-    PARTLY,
-    PLUGIN,
-    PROJECT,
-    REGION,
-    Outlook,
-    checked,
-    error_of,
-    outlook,
-    target_in,
-)
+from worker.cli.fleet import PARTLY, PLUGIN, PROJECT, REGION, checked, outlook, target_in
 from worker.cli.fleet_views import (
     PLUGIN_COLUMNS,
     RESOURCE_COLUMNS,
@@ -40,6 +30,8 @@ from worker.cli.printing import Table, as_json, document, streamed
 from worker.cli.session import run_async
 from worker.discovery import PluginShown
 from worker.modelarts.templates import PluginTemplate
+from worker.outlook import Outlook
+from worker.places import error_of
 
 
 @click.command("list", cls=PlugwaveCommand)

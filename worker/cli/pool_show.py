@@ -13,17 +13,7 @@ from jobs.states import OPEN_STATES
 from jobs.store.protocol import JobFilter, Store
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.fleet import (
-    PARTLY,
-    PROJECT,
-    REGION,
-    WORKSPACE,
-    Outlook,
-    checked,
-    error_of,
-    outlook,
-    target_in,
-)
+from worker.cli.fleet import PARTLY, PROJECT, REGION, WORKSPACE, checked, outlook, target_in
 from worker.cli.fleet_views import (
     OFFER_COLUMNS,
     PLUGIN_COLUMNS,
@@ -40,8 +30,11 @@ from worker.cli.jobs_read import fact_lines
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Table, document
 from worker.cli.session import run_async
-from worker.cli.views import LIST_COLUMNS, job_fields, list_row
+from worker.cli.views import LIST_COLUMNS, list_row
 from worker.discovery import PoolFound, Survey
+from worker.outlook import Outlook
+from worker.places import error_of
+from worker.telling.jobs import job_fields
 from worker.wording import words
 
 

@@ -15,13 +15,10 @@ from worker.cli.fleet import (
     PROJECT,
     REGION,
     WORKSPACE,
-    error_of,
     exit_of,
-    insist,
     outlook,
     places_in,
     trouble_fields,
-    trouble_words,
 )
 from worker.cli.fleet_views import (
     POOL_COLUMNS,
@@ -34,6 +31,7 @@ from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Table, as_json, document, streamed
 from worker.cli.session import run_async
 from worker.discovery import Fleet, PoolFound
+from worker.places import error_of, insist, trouble_words
 
 
 class LabelType(click.ParamType[tuple[str, str]]):

@@ -11,9 +11,9 @@ from worker.cli.console import Console
 from worker.cli.files import write_own
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document, no_names
-from worker.cli.rollouts import existing
 from worker.cli.session import reading, run_async
 from worker.report.facts import facts_of, gathered
+from worker.telling.rollouts import existing_rollout
 
 
 @click.command(cls=PlugwaveCommand)
@@ -48,7 +48,7 @@ def report(choices: Choices, rollout: str, form: str, out: Path | None) -> None:
 
 async def _facts(choices: Choices, name: str) -> dict[str, Any]:
     async with reading(choices) as store:
-        return facts_of(await gathered(store, await existing(store.rollouts, name)))
+        return facts_of(await gathered(store, await existing_rollout(store.rollouts, name)))
 
 
 def _as(form: str, facts: dict[str, Any]) -> str:

@@ -23,12 +23,12 @@ from jobs.store.rollouts import Deed, RolloutRow
 from worker.cli.arguments import StateType, merged_states
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.following import rollout_fields
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document
-from worker.cli.rollouts import existing, my_word, wave_number
+from worker.cli.rollouts import my_word
 from worker.cli.session import run_async, writing
 from worker.sighting import RolloutReader, all_deeds
+from worker.telling.rollouts import existing_rollout, rollout_fields, wave_number
 
 CHUNK: Final = 500
 """Jobs that are put into line in one transaction."""
@@ -72,12 +72,12 @@ async def _retry(choices: Choices, asked: Asked) -> None:
         raise UsageError(f"only jobs that ended badly can be tried again: {known}")
     console = Console(choices)
     async with writing(choices) as store:
-        row = await existing(store.rollouts, asked.rollout)
+        row = await existing_rollout(store.rollouts, asked.rollout)
         course = await RolloutReader(store, SystemClock()).course(row)
         meant = [one async for one in _matching(store, row.id, course, asked)]
         found = [one for one in meant if one.state in wanted]
         added = 0 if asked.dry_run else await _try_again(store, row, found, asked.reason)
-        now = await existing(store.rollouts, asked.rollout)
+        now = await existing_rollout(store.rollouts, asked.rollout)
     under_way = sum(one.state in OPEN_STATES for one in meant)
     if not found and not under_way:
         raise NothingMatchedError(

@@ -35,14 +35,16 @@ from worker.applying import Begun
 from worker.cli.apply import followed, tell_begun
 from worker.cli.choices import Choices
 from worker.cli.console import Console
-from worker.cli.fleet import Outlook, outlook
+from worker.cli.fleet import outlook
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document
-from worker.cli.rollouts import existing, my_word, someone_works, wave_number
+from worker.cli.rollouts import my_word, someone_works
 from worker.cli.session import loaded_settings, run_async
 from worker.cli.terminal import is_terminal
 from worker.inquiry import in_order
+from worker.outlook import Outlook
 from worker.sighting import all_deeds
+from worker.telling.rollouts import existing_rollout, wave_number
 from worker.undoing import begin_undoing, live_undoing, plan_of
 
 POOLS_SHOWN: Final = 20
@@ -103,7 +105,7 @@ async def _rollback(choices: Choices, asked: Asked) -> int:
     loaded = loaded_settings(choices)
     async with outlook(choices) as look:
         store = look.store.rollouts
-        row = await existing(store, asked.rollout)
+        row = await existing_rollout(store, asked.rollout)
         live = await live_undoing(store, row)
         if live is None:
             _insist_still(row)

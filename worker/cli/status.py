@@ -1,31 +1,29 @@
 """`plugwave status` and `watch`: where rollouts are, and the verdict of one."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import click
 
 from config.masking import clean_text, mask_text
-from jobs.clock import MICROSECONDS, SystemClock, iso
-from jobs.rollouts.advancing import decide
+from jobs.clock import MICROSECONDS, SystemClock
 from jobs.rollouts.course import Course
 from jobs.rollouts.gates import Hold, glass_text, line_hold
 from jobs.rollouts.joining import member_words
 from jobs.rollouts.sight import turn
 from jobs.rollouts.verdicts import done_of, stopped_by
-from jobs.states import HELD_STATES, JobState
-from jobs.store.protocol import Store
 from jobs.store.rollouts import RolloutRow
 from worker.cli.arguments import DurationType
 from worker.cli.choices import Choices
 from worker.cli.console import Console, age
-from worker.cli.following import Follower, line_fields, rollout_fields, tell_recap
+from worker.cli.following import Follower, line_fields, tell_recap
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Column, Table, document, no_names
-from worker.cli.rollouts import existing
 from worker.cli.schedules import schedule_document, schedule_lines, schedules_of
 from worker.cli.session import reading, run_async
 from worker.sighting import RolloutReader
+from worker.telling.rollouts import existing_rollout, hold_fields, holds_of, rollout_fields
+from worker.telling.workers import queue_fields
 
 SHOWN: Final = 20
 MOST: Final = 1000
@@ -48,7 +46,7 @@ async def _all(choices: Choices, limit: int) -> None:
     console = Console(choices)
     async with reading(choices) as store:
         rows = await store.rollouts.rollouts(limit=limit)
-        queue = await _queue(store)
+        queue = await queue_fields(store)
         schedules = await schedules_of(store)
         now_us = await store.now_us()
         line = await store.rollouts.line()
@@ -73,17 +71,6 @@ async def _all(choices: Choices, limit: int) -> None:
         )
         for text in schedule_lines(schedules, now_us):
             console.out(text)
-
-
-async def _queue(store: Store) -> Mapping[str, int]:
-    counts = await store.counts()
-    now_us = await store.now_us()
-    workers = await store.workers()
-    return {
-        "queued": counts.get(JobState.WAITING, 0) + counts.get(JobState.READY, 0),
-        "running": sum(counts.get(state, 0) for state in HELD_STATES),
-        "workers_alive": sum(one.alive and one.lease_until_us > now_us for one in workers),
-    }
 
 
 def _table(console: Console, rows: Sequence[RolloutRow], now_us: int) -> None:
@@ -115,7 +102,7 @@ async def _one(choices: Choices, name: str) -> None:
     console = Console(choices)
     no_names(console)
     async with reading(choices) as store:
-        row = await existing(store.rollouts, name)
+        row = await existing_rollout(store.rollouts, name)
         holds = await holds_of(store, row)
         course = await RolloutReader(store, SystemClock()).course(row)
     if console.structured:
@@ -161,28 +148,6 @@ def approval_lines(row: RolloutRow, course: Course, console: Console) -> list[st
     return lines
 
 
-async def holds_of(store: Store, row: RolloutRow) -> tuple[Hold, ...]:
-    """Return what holds the rollout now, as its rules tell it."""
-    clock = SystemClock()
-    clock.anchor(await store.now_us())
-    read = await RolloutReader(store, clock).sight(row.id)
-    if read is None:
-        return ()
-    stop, holds = read[1].line_stop, decide(*read).holds
-    told = stop.stopped and row.finished_us is None and line_hold(stop) not in holds
-    return (line_hold(stop), *holds) if told else holds
-
-
-def hold_fields(hold: Hold) -> dict[str, Any]:
-    """Return a hold as JSON shows it."""
-    return {
-        "reason": hold.reason.value,
-        "wave": hold.wave,
-        "text": hold.text,
-        "until": iso(hold.until_us),
-    }
-
-
 def why_lines(row: RolloutRow, holds: Sequence[Hold], console: Console) -> list[str]:
     """Return why the rollout is where it is, everything that holds it, and the earliest time."""
     told = []
@@ -220,7 +185,7 @@ async def _watch(choices: Choices, name: str, timeout_s: float | None) -> int:
     console = Console(choices)
     no_names(console)
     async with reading(choices) as store:
-        row = await existing(store.rollouts, name)
+        row = await existing_rollout(store.rollouts, name)
         followed = await Follower(console, store, SystemClock(), row).follow(timeout_s)
         now_us = await store.now_us()
     tell_recap(console, followed, now_us)

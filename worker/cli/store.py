@@ -16,8 +16,9 @@ from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import document, no_names
 from worker.cli.session import loaded_settings, reading, run_async, store_place, writing
-from worker.cli.workers import worker_fields, worker_table
+from worker.cli.workers import worker_table
 from worker.stores import migration_sql
+from worker.telling.workers import worker_fields
 
 EXIT_DAMAGED: Final = 9
 KIB: Final = 1024

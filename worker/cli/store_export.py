@@ -17,12 +17,11 @@ from jobs.store.protocol import JobFilter, Store
 from worker.cli.arguments import JobType, StateType, merged_states
 from worker.cli.choices import Choices
 from worker.cli.console import Console, counted
-from worker.cli.jobs_read import event_fields
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import SCHEMA, as_json
 from worker.cli.session import reading, run_async
 from worker.cli.terminal import is_terminal
-from worker.cli.views import full_fields
+from worker.telling.jobs import event_fields, full_fields
 
 KIND: Final = "export"
 

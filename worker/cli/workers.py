@@ -2,11 +2,9 @@
 
 import socket
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from jobs.clock import iso
 from jobs.durations import format_duration
 from jobs.errors import NothingMatchedError
 from jobs.report.results import seconds_between
@@ -16,6 +14,7 @@ from worker.cli.console import Console
 from worker.cli.lazy import PlugwaveCommand
 from worker.cli.printing import Column, Table, document
 from worker.cli.session import reading, run_async
+from worker.telling.workers import worker_fields
 
 
 @click.command(cls=PlugwaveCommand)
@@ -42,21 +41,6 @@ async def _workers(choices: Choices, here: bool) -> None:  # noqa: FBT001 - hand
         worker_table(console, rows, now_us)
     if not any(row.alive and row.lease_until_us > now_us for row in rows):
         raise NothingMatchedError("no worker is alive", do="plugwave work")
-
-
-def worker_fields(row: WorkerRow) -> dict[str, Any]:
-    """Return a worker as JSON shows it."""
-    return {
-        "worker": row.info.name,
-        "host": row.info.host,
-        "pid": row.info.pid,
-        "alive": row.alive,
-        "jobs": row.jobs,
-        "profiles": list(row.info.profiles),
-        "started_at": iso(row.started_us),
-        "heartbeat_at": iso(row.heartbeat_us),
-        "lease_until": iso(row.lease_until_us),
-    }
 
 
 def worker_table(console: Console, rows: Sequence[WorkerRow], now_us: int) -> None:

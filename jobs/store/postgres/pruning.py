@@ -84,6 +84,15 @@ DELETE FROM plugwave.ended_keys WHERE ctid = ANY(ARRAY(
    ORDER BY ended_us LIMIT $2 FOR UPDATE SKIP LOCKED))
 RETURNING source, key, job
 """
+_RECEIPTS: Final = """
+WITH gone AS (
+  DELETE FROM plugwave.receipts WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM plugwave.receipts WHERE at_us < $1
+     ORDER BY at_us LIMIT $2 FOR UPDATE SKIP LOCKED))
+  RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
 _WORKERS: Final = """
 WITH gone AS (
   DELETE FROM plugwave.workers w
@@ -181,8 +190,9 @@ async def remove(transaction: Transaction, going: Going, retention: Retention) -
 async def tidy(transaction: Transaction, retention: Retention) -> Tidied:
     """See `KeepingStore.tidy`."""
     wire, cutoff = transaction.wire, cutoffs(retention, transaction.now_us)
-    keys = workers = strays = looked = 0
+    keys = workers = strays = looked = receipts = 0
     if cutoff.keys_us is not None:
+        receipts = int(await wire.value(_RECEIPTS, cutoff.keys_us, MOST_TIDIED))
         ended = await wire.rows(_ENDED, cutoff.keys_us, MOST_TIDIED)
         looked = len(ended)
         if ended:
@@ -190,7 +200,8 @@ async def tidy(transaction: Transaction, retention: Retention) -> Tidied:
     if cutoff.jobs_us is not None:
         workers = int(await wire.value(_WORKERS, cutoff.jobs_us, MOST_TIDIED))
         strays = int(await wire.value(_STRAY, cutoff.jobs_us, MOST_TIDIED))
-    return Tidied(keys=keys, workers=workers, more=MOST_TIDIED in {looked, workers, strays})
+    more = MOST_TIDIED in {looked, workers, strays, receipts}
+    return Tidied(keys=keys + receipts, workers=workers, more=more)
 
 
 async def keep_weeks_ahead(transaction: Transaction) -> int:

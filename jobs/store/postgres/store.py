@@ -39,6 +39,7 @@ from jobs.store.postgres import (
     reading,
     workers,
 )
+from jobs.store.postgres.access import PostgresAccess
 from jobs.store.postgres.connections import Connections
 from jobs.store.postgres.hints import Hints
 from jobs.store.postgres.inbox import PostgresInbox
@@ -92,6 +93,7 @@ class PostgresStore:
         self.inbox = PostgresInbox(self._write, self._read)
         self.schedules = PostgresSchedules(self._write, self._read)
         self.sinks = PostgresSinks(self._write, self._read)
+        self.access = PostgresAccess(self._write, self._read)
         self._calls = 0
         self._idle = anyio.Event()
         self._closed = False

@@ -60,6 +60,10 @@ _ENDED: Final = """
 SELECT ended_us, source, key, job FROM ended_keys WHERE ended_us < ? ORDER BY ended_us LIMIT ?
 """
 _FORGET: Final = "DELETE FROM ended_keys WHERE ended_us = ? AND source = ? AND key = ?"
+_RECEIPTS: Final = """
+DELETE FROM receipts WHERE (source, key) IN (
+  SELECT source, key FROM receipts WHERE at_us < ? ORDER BY at_us LIMIT ?)
+"""
 _WORKERS: Final = """
 DELETE FROM workers WHERE id IN (
   SELECT id FROM workers w
@@ -142,8 +146,9 @@ def _let_go(transaction: Transaction, job: int) -> bool:
 def tidy(transaction: Transaction, retention: Retention) -> Tidied:
     """See `KeepingStore.tidy`."""
     cutoff = cutoffs(retention, transaction.now_us)
-    keys = workers = looked = 0
+    keys = workers = looked = receipts = 0
     if cutoff.keys_us is not None:
+        receipts = transaction.change(_RECEIPTS, (cutoff.keys_us, MOST_TIDIED))
         ended = list(transaction.rows(_ENDED, (cutoff.keys_us, MOST_TIDIED)))
         looked = len(ended)
         for ended_us, source, key, job in ended:
@@ -151,7 +156,8 @@ def tidy(transaction: Transaction, retention: Retention) -> Tidied:
             transaction.change(_FORGET, (ended_us, source, key))
     if cutoff.jobs_us is not None:
         workers = transaction.change(_WORKERS, (cutoff.jobs_us, MOST_TIDIED))
-    return Tidied(keys=keys, workers=workers, more=MOST_TIDIED in {looked, workers})
+    more = MOST_TIDIED in {looked, workers, receipts}
+    return Tidied(keys=keys + receipts, workers=workers, more=more)
 
 
 def unused(snapshot: Snapshot, now_us: int) -> Sequence[int]:

@@ -45,6 +45,7 @@ from jobs.store.sqlite import (
     recording,
     workers,
 )
+from jobs.store.sqlite.access import SqliteAccess
 from jobs.store.sqlite.engine import Reader, Watcher, Writer
 from jobs.store.sqlite.inbox import SqliteInbox
 from jobs.store.sqlite.liveness import WorkerLocks
@@ -78,6 +79,8 @@ class SqliteStore:
         """What fires when."""
         self.sinks = SqliteSinks(self._write, reader)
         """How far each receiver of events is."""
+        self.access = SqliteAccess(self._write, reader)
+        """Who may ask over the network."""
 
     @property
     def commits(self) -> int:

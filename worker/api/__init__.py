@@ -1,0 +1,1 @@
+"""The interface over HTTP: one table of routes, thin handlers, rules as plain functions."""
