@@ -7,7 +7,9 @@ tests and rehearsals can put the same parts together differently.
 import os
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
@@ -67,6 +69,23 @@ def rules_of(settings: Settings, rng: random.Random) -> Rules:
         read_first=cloud.read_first is ReadFirst.ALWAYS,
         rng=rng,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """What a worker does beside its jobs.
+
+    Attributes:
+        conductor: Moves rollouts on.
+        scheduler: Fires schedules.
+        rests: Each tells whether its duty would bring no job now by itself.
+        runs: All of them, each until it is cancelled.
+    """
+
+    conductor: Conductor
+    scheduler: Scheduler
+    rests: Sequence[Callable[[], Awaitable[bool]]]
+    runs: Sequence[Callable[[], Coroutine[Any, Any, None]]]
 
 
 class Work:
@@ -179,21 +198,13 @@ class Work:
         kept = settings.store
         folder = report_folder(kept.sqlite_path, kept.url.get_secret_value())
         reporter = Reporter(store, folder)
-        conductor = Conductor(store, self._clock, lease, ended=reporter.wake)
-        defaults = request_defaults(settings, Surroundings.of(os.environ))
-        inbox = InboxDuty(store, self._clock, defaults=defaults)
-        plans = TickPlans(settings, store, self._clock)
-        scheduler = Scheduler(store, self._clock, plans, lease)
+        duties = self._duties(store, lease, reporter, switchboard, tuple(served))
 
         def close() -> None:
             switchboard.close()
-            conductor.stop()
-            scheduler.stop()
+            duties.conductor.stop()
+            duties.scheduler.stop()
 
-        patrol = Patrol(store, self._clock, switchboard.calls_for)
-        fleet = FleetReader(settings, store, self._clock, discovering)
-        members = Membership(store.rollouts, self._clock, fleet, served.keys())
-        upkeep = Upkeep(store, reporter, kept.retention, self._clock, every_s=kept.prune_every)
         return Runner(
             store,
             self._executor,
@@ -207,13 +218,39 @@ class Work:
                 self._troubles,
                 credentials,
                 unreachable_after_s=settings.cloud.unreachable_after,
-                rests=(inbox.rests, scheduler.rests, conductor.rests),
-                halted=conductor.halted,
+                rests=duties.rests,
+                halted=duties.conductor.halted,
             ),
             calls_for=switchboard.calls_for,
             close_turns=close,
             rate=switchboard.rate,
-            duties=(
+            duties=duties.runs,
+        )
+
+    def _duties(
+        self,
+        store: Store,
+        lease: WorkerLease,
+        reporter: Reporter,
+        switchboard: Switchboard,
+        served: Collection[str | None],
+    ) -> Duties:
+        """Return what this worker does beside its jobs, for all workers of the store."""
+        settings, clock = self._settings, self._clock
+        defaults = request_defaults(settings, Surroundings.of(os.environ))
+        inbox = InboxDuty(store, clock, defaults=defaults)
+        scheduler = Scheduler(store, clock, TickPlans(settings, store, clock), lease)
+        conductor = Conductor(store, clock, lease, ended=reporter.wake)
+        patrol = Patrol(store, clock, switchboard.calls_for)
+        fleet = FleetReader(settings, store, clock, discovering)
+        members = Membership(store.rollouts, clock, fleet, served)
+        kept = settings.store
+        upkeep = Upkeep(store, reporter, kept.retention, clock, every_s=kept.prune_every)
+        return Duties(
+            conductor=conductor,
+            scheduler=scheduler,
+            rests=(inbox.rests, scheduler.rests, conductor.rests),
+            runs=(
                 upkeep.run,
                 conductor.run,
                 members.run,

@@ -107,8 +107,10 @@ class TickService:
             StoreError: When the store cannot be read or written any more.
         """
         try:
-            row, tick = await self._take(schedule, at_us)
-        except LostError:
+            # Written, it is ours: whoever stops us in between would leave it held.
+            with anyio.fail_after(HAND_BACK_S, shield=True):
+                row, tick = await self._take(schedule, at_us)
+        except (LostError, TimeoutError):
             return
         try:
             async with anyio.create_task_group() as tasks:

@@ -258,12 +258,12 @@ def test_one_key_is_one_rollout(cli: Cli, start: Start) -> None:
 def test_nothing_starts_of_what_nobody_would_do(cli: Cli, start: Start) -> None:
     """A manifest that relies on a term this version does not honour is refused, by field."""
     cloud = start()
-    text = MANIFEST.replace("failures: 2", "rejected: 2")
+    text = MANIFEST + "  notify: [{events: [paused], webhook: env:HOOK}]\n"
 
     ran = cli("apply", write(cli, text), "--yes")
 
     assert ran.code == 2
-    assert "spec.stop[0].rejected" in ran.err
+    assert "spec.notify" in ran.err
     assert sends(cloud) == []
 
 

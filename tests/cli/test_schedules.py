@@ -25,6 +25,7 @@ spec:
     targets: {ifAbsent: install}
     waves: [{name: rest, pick: {rest: true}}]
     stop: [{name: cap, failures: 2}]
+    job: {verify: {settle: 0s, poll: {first: 100ms, max: 200ms}}}
 """
 ROLLOUT = """\
 apiVersion: plugwave/v1
@@ -78,7 +79,7 @@ def test_a_rollout_with_a_schedule_is_a_schedule(cli: Cli) -> None:
 def test_nothing_is_kept_of_what_nobody_would_do(cli: Cli) -> None:
     """A schedule whose rollout asks for what is not served is refused when it is applied."""
     text = SCHEDULE.replace("LIMITS", "true").replace(
-        "targets: {", "job: {apply: {attempts: 7}}\n    targets: {"
+        "targets: {", "notify: [{events: [paused], webhook: env:HOOK}]\n    targets: {"
     )
 
     assert cli("apply", write(cli, text)).code == 2

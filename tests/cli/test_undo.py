@@ -17,6 +17,7 @@ spec:
   waves: [{name: all, pick: {rest: true}}]
   stop: [{name: cap, failures: 0}]
   budgets: {concurrency: 1}
+  job: {verify: {settle: 0s, abnormalGrace: 200ms, poll: {first: 100ms, max: 200ms}}}
 """
 
 

@@ -43,6 +43,7 @@ spec:
     plugin: {name: dns, version: latest}
     waves: [{name: all, pick: {rest: true}, bake: BAKE, tolerate: 0}]
     stop: []
+    job: {verify: {settle: 0s, poll: {first: 1s, max: 2s}}}
 """
 
 

@@ -203,7 +203,8 @@ def test_the_real_thing_lies_inside_the_forecast(tmp_path: Path) -> None:
 
     took = sorted(one.took_s for one in endings)
     assert took[3] <= took_s <= took[36]
-    assert min(one.calls for one in endings) <= calls <= max(one.calls for one in endings)
+    # Beside the jobs the whole engine looks again at what it changed; a rehearsal does not.
+    assert min(one.calls for one in endings) <= calls <= 1.2 * max(one.calls for one in endings)
 
 
 BAD, HEALTHY = 0.08, 0.005

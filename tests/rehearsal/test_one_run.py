@@ -208,7 +208,8 @@ def test_at_a_very_low_rate_sends_go_before_reads_and_it_ends() -> None:
     ending = ended(planned(20), pace=pace)
 
     assert ending.state is RolloutState.SUCCEEDED
-    assert ending.calls <= 20 * 5
+    # Read, send, and looks until it has stayed Running for `settle`.
+    assert ending.calls <= 20 * 7
     assert ending.peak_calls <= 6
 
 

@@ -1,10 +1,21 @@
 """What calls about rollouts and plans are answered with; as `worker.api.shapes`."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from worker.api.shapes import Explanation, Shape, Text
+
+
+class ApprovalShape(Shape):
+    """One person's approval of a wave, and the counts that this person saw."""
+
+    by: str
+    at: Text
+    groups: list[str]
+    reason: Text
+    where: Text
+    seen: dict[str, Any]
 
 
 class WaveShape(Shape):
@@ -24,6 +35,7 @@ class WaveShape(Shape):
     opened_at: Text
     ended_at: Text
     approved_by: Text
+    approvals: list[ApprovalShape]
 
 
 class RolloutShape(Shape):
@@ -41,6 +53,10 @@ class RolloutShape(Shape):
     finished_at: Text
     expires_at: Text
     labels: dict[str, str]
+    joined: int
+    """Pools that came later and joined."""
+    held: int
+    """Pools that came later and wait for a person."""
     waves: list[WaveShape]
 
 

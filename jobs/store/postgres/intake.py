@@ -4,8 +4,7 @@ One INSERT … ON CONFLICT decides about each key; there is no check-then-insert
 else is decided in memory, under the locks of the pools concerned, and written table by table:
 new jobs and their history by COPY, which is what makes a million jobs affordable.
 
-Calls that arrive together are one transaction.  Each stands or falls by itself: what cannot
-be stored is found out before anything is written.
+Calls that arrive together are one transaction; what cannot be stored is found out before.
 """
 
 import hashlib
