@@ -39,7 +39,7 @@ from worker.simulator.options import PostMode, Site
 PLUGIN: Final = "node-local-dns"
 WANTED: Final = "1.6.64"
 UPGRADES: Final = 200
-FEW: Final = 80
+FEW: Final = 48
 SETTLE_S: Final = 90.0
 
 LOST: Final[dict[str, Any]] = {
