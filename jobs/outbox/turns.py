@@ -46,9 +46,14 @@ def begun(row: SinkRow | None, cursor: str) -> SinkRow:
 
 
 def taken(row: SinkRow, owner: str, now_us: int, *, lease_s: float) -> SinkRow | None:
-    """Return the row with *owner*'s turn begun or renewed; None while another has it."""
+    """Return the row with *owner*'s turn begun or renewed; None while another has it.
+
+    A turn of which more than half is left is as it was: whoever only looks writes nothing.
+    """
     if row.owner not in {"", owner} and now_us < row.lease_until_us:
         return None
+    if row.owner == owner and row.lease_until_us - now_us > seconds_to_us(lease_s / 2):
+        return row
     return replace(row, owner=owner, lease_until_us=now_us + seconds_to_us(lease_s))
 
 

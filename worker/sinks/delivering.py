@@ -7,7 +7,6 @@ after the receiver had it sends the same events with the same id again, and no o
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -70,6 +69,7 @@ class Delivering:
         self._clock = clock
         self._dice = dice
         self._owner = owner
+        self._known = False  # the store has a row of this sink
 
     async def run(self, *, until_told: bool = False) -> SinkRow:
         """Deliver until cancelled; with *until_told* until everything was told, or it stopped."""
@@ -92,8 +92,7 @@ class Delivering:
 
     async def step(self) -> tuple[SinkRow, bool]:
         """Do what is due; return the row, and whether there may be more to do at once."""
-        start = str(await self._store.event_cursor())
-        row = await self._store.sinks.update(self._name, partial(self._turn, start))
+        row = await self._turn()
         if row is None or row.stopped is not None:
             return row or SinkRow(next_us=1), False
         if row.pending is None:
@@ -104,12 +103,21 @@ class Delivering:
             return row, False
         return await self._deliver(row), True
 
-    def _turn(
-        self, start: str, row: SinkRow | None, now_us: int
-    ) -> tuple[SinkRow | None, SinkRow | None]:
-        """Take the turn; a sink that is new begins with what comes from now on."""
-        mine = turns.taken(turns.begun(row, start), self._owner, now_us, lease_s=LEASE_S)
-        return mine, mine
+    async def _turn(self) -> SinkRow | None:
+        """Take the turn; None while another process has it.
+
+        A sink that is new begins with what comes from now on.
+        """
+        start = "" if self._known else str(await self._store.event_cursor())
+
+        def take(row: SinkRow | None, now_us: int) -> tuple[SinkRow | None, SinkRow | None]:
+            begun = turns.begun(row, start)
+            mine = turns.taken(begun, self._owner, now_us, lease_s=LEASE_S)
+            return (None if mine is row else mine), mine
+
+        row = await self._store.sinks.update(self._name, take)
+        self._known = True
+        return row
 
     async def _load(self, row: SinkRow) -> SinkRow:
         """Fix what goes next: a full batch, or one whose first event has waited long enough."""
