@@ -4,9 +4,9 @@ A receipt is inserted before its jobs: of two transactions with one key the seco
 index for the first, and then finds it.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar, final
+from typing import Final, TypeVar, final
 
 import orjson
 
@@ -14,9 +14,8 @@ from jobs.errors import BadRequestError, ConflictError, NothingMatchedError
 from jobs.model import JobId, JobRequest
 from jobs.store.access import KeyedCall, Receipt, Token
 from jobs.store.postgres import intake
-from jobs.store.postgres.questions import Question
+from jobs.store.postgres.calling import Read, Write
 from jobs.store.postgres.transaction import Transaction
-from jobs.store.postgres.transactions import Work
 from jobs.store.postgres.troubles import AgainError, RefusedValuesError
 from jobs.store.postgres.wire import Row, Wire
 
@@ -91,22 +90,6 @@ async def enqueue_once(
     answers = [(one.verdict.value, one.job) for one in enqueued]
     await wire.rows(_FILL, call.source, call.key, orjson.dumps(answers).decode())
     return Receipt(fingerprint=call.fingerprint, answers=answers, fresh=True)
-
-
-class Write(Protocol):
-    """Runs a call in a transaction."""
-
-    def __call__(self, work: Work[T], /) -> Awaitable[T]:
-        """Run *work*; its value comes once it is on the disk."""
-        ...
-
-
-class Read(Protocol):
-    """Asks a question."""
-
-    def __call__(self, question: Question[T], /, *, snapshot: bool = False) -> Awaitable[T]:
-        """Return the answer; with *snapshot* all its statements see the same instant."""
-        ...
 
 
 @final

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final, final
 
 from jobs.store.inbox import Letter
-from jobs.store.postgres.rollouts import Read, Write
+from jobs.store.postgres.calling import Read, Write
 from jobs.store.postgres.transaction import Transaction
 from jobs.store.postgres.wire import Wire
 

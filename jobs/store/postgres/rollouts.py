@@ -1,16 +1,15 @@
 """Plans and rollouts as the house sees them: each method is one transaction or one question."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeVar, final
+from typing import TypeVar, final
 
 from jobs.errors import BadRequestError
 from jobs.model import JobId, RolloutId
 from jobs.store.postgres import advancing, aftermath, line, rollout_reading, rollout_writing
+from jobs.store.postgres.calling import InTime, Read, Write
 from jobs.store.postgres.intake import NOT_STORABLE
-from jobs.store.postgres.questions import Question
 from jobs.store.postgres.serving import Results
-from jobs.store.postgres.transactions import Work
 from jobs.store.postgres.troubles import RefusedValuesError
 from jobs.store.rollouts import (
     Advance,
@@ -31,30 +30,6 @@ from jobs.store.rollouts import (
 )
 
 T = TypeVar("T")
-
-
-class Write(Protocol):
-    """Runs a call in a transaction."""
-
-    def __call__(self, work: Work[T], /) -> Awaitable[T]:
-        """Run *work*; its value comes once it is on the disk."""
-        ...
-
-
-class Read(Protocol):
-    """Asks a question."""
-
-    def __call__(self, question: Question[T], /, *, snapshot: bool = False) -> Awaitable[T]:
-        """Return the answer; with *snapshot* all its statements see the same instant."""
-        ...
-
-
-class InTime(Protocol):
-    """Makes a call so that closing waits for it."""
-
-    def __call__(self, call: Callable[[], Awaitable[T]], /) -> Awaitable[T]:
-        """Make the call, unless the store is closed."""
-        ...
 
 
 @final

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Final, final
 
 from jobs.errors import BadRequestError
+from jobs.store.postgres.calling import Read, Write
 from jobs.store.postgres.intake import NOT_STORABLE
-from jobs.store.postgres.rollouts import Read, Write
 from jobs.store.postgres.transaction import Transaction, columns
 from jobs.store.postgres.troubles import AgainError, RefusedValuesError
 from jobs.store.postgres.wire import Row, Wire

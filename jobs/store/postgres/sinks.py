@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar, final
 
-from jobs.store.postgres.rollouts import Read, Write
+from jobs.store.postgres.calling import Read, Write
 from jobs.store.postgres.transaction import Transaction
 from jobs.store.postgres.wire import Wire
 from jobs.store.sink_rows import sink_text, sink_value

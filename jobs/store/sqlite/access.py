@@ -1,8 +1,8 @@
 """Tokens, and the receipts of keyed calls."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar, final
+from typing import Final, TypeVar, final
 
 import orjson
 
@@ -11,6 +11,7 @@ from jobs.model import JobId, JobRequest
 from jobs.store.access import KeyedCall, Receipt, Token
 from jobs.store.schema import pack_digest, unpack_digest
 from jobs.store.sqlite import intake
+from jobs.store.sqlite.calling import Write
 from jobs.store.sqlite.engine import Reader
 from jobs.store.sqlite.transaction import Cells, Snapshot, Transaction
 
@@ -79,14 +80,6 @@ def enqueue_once(
     digest = pack_digest(call.fingerprint)
     transaction.change(_KEEP, (call.source, call.key, digest, text, transaction.now_us))
     return Receipt(fingerprint=call.fingerprint, answers=answers, fresh=True)
-
-
-class Write(Protocol):
-    """Runs a call in the writer."""
-
-    def __call__(self, work: Callable[[Transaction], T], /) -> Awaitable[T]:
-        """Run *work* in the next group; its value comes once it is on the disk."""
-        ...
 
 
 @final

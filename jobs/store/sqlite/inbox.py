@@ -5,8 +5,8 @@ from functools import partial
 from typing import Final, final
 
 from jobs.store.inbox import Letter
+from jobs.store.sqlite.calling import Write
 from jobs.store.sqlite.engine import Reader
-from jobs.store.sqlite.rollouts import Write
 from jobs.store.sqlite.transaction import Snapshot, Transaction
 
 _NEW: Final = "SELECT id, source, key, request FROM inbox WHERE refused IS NULL ORDER BY id LIMIT ?"

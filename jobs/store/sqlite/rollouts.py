@@ -1,8 +1,8 @@
 """Plans and rollouts as the house sees them: each method is one call to a thread of the store."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeVar, final
+from typing import TypeVar, final
 
 from jobs.model import JobId, RolloutId
 from jobs.store.rollouts import (
@@ -23,18 +23,10 @@ from jobs.store.rollouts import (
     Word,
 )
 from jobs.store.sqlite import advancing, aftermath, line, rollout_reading, rollout_writing
+from jobs.store.sqlite.calling import Write
 from jobs.store.sqlite.engine import Reader
-from jobs.store.sqlite.transaction import Transaction
 
 T = TypeVar("T")
-
-
-class Write(Protocol):
-    """Runs a call in the writer."""
-
-    def __call__(self, work: Callable[[Transaction], T], /) -> Awaitable[T]:
-        """Run *work* in the next group; its value comes once it is on the disk."""
-        ...
 
 
 @final

@@ -25,9 +25,9 @@ from jobs.store.schedules import (
     ScheduleRow,
     TickRow,
 )
+from jobs.store.sqlite.calling import Write
 from jobs.store.sqlite.engine import Reader
 from jobs.store.sqlite.rollout_reading import Readable
-from jobs.store.sqlite.rollouts import Write
 from jobs.store.sqlite.transaction import Snapshot, Transaction
 
 _ALL: Final = f"SELECT {SCHEDULE} FROM schedules ORDER BY name"  # noqa: S608 - made of constants only

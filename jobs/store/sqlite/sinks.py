@@ -5,8 +5,8 @@ from typing import Final, TypeVar, final
 
 from jobs.store.sink_rows import sink_text, sink_value
 from jobs.store.sinks import SinkRow
+from jobs.store.sqlite.calling import Write
 from jobs.store.sqlite.engine import Reader
-from jobs.store.sqlite.rollouts import Write
 from jobs.store.sqlite.transaction import Snapshot, Transaction
 
 T = TypeVar("T")
