@@ -16,10 +16,8 @@ from jobs.model import JobRequest
 from jobs.requests import Problem, quoted
 from jobs.rollouts.fields import Closed, Duration, wrong
 from jobs.rollouts.findings import findings_of
-from jobs.rollouts.marks import Finding, Mark
-from jobs.rollouts.reading import decoded, refusal
+from jobs.rollouts.reading import document_of, refusal
 from jobs.rollouts.shape import Metadata
-from jobs.rollouts.yamltext import SYNTAX, YamlRefusedError, parse_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -269,26 +267,17 @@ def read_closed(data: bytes, name: str, model: type[M]) -> M:
     Raises:
         ManifestError: If it is not acceptable; tells all findings at once, with their places.
     """
-    text = decoded(data, name)
-    try:
-        document = parse_yaml(text)
-    except YamlRefusedError as error:
-        shown = [_WITH_PASSWORD.sub(_hidden, line) for line in error.lines]
-        raise refusal(error.findings, name, shown) from None
-    if not isinstance(document.value, dict):
-        message = "the file holds no mapping of fields"
-        finding = Finding(code=SYNTAX, message=message, mark=Mark(1, 1))
-        raise refusal([finding], name, document.lines)
+    document = document_of(data, name, shown=_shown)
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
         found = findings_of(error, document, model)
-    raise refusal(found, name, [_WITH_PASSWORD.sub(_hidden, line) for line in document.lines])
+    raise refusal(found, name, [_shown(line) for line in document.lines])
 
 
-def _hidden(found: re.Match[str]) -> str:
-    """Return a password's place as it may be shown, as long as it was."""
-    return f"{found[1]}{'*' * len(found[2])}@"
+def _shown(line: str) -> str:
+    """Return a line of the file with stars where a password stands, as many as it has letters."""
+    return _WITH_PASSWORD.sub(lambda found: f"{found[1]}{'*' * len(found[2])}@", line)
 
 
 def filled(value: object, given: Given) -> object:

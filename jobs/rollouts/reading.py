@@ -56,20 +56,7 @@ def read_document(
     Raises:
         ManifestError: Likewise.
     """
-    text = decoded(data, name)
-    try:
-        document = parse_yaml(text)
-    except YamlRefusedError as error:
-        raise refusal(error.findings, name, error.lines) from None
-    if not isinstance(document.value, dict):
-        what = "empty" if document.value is None else "no mapping of fields"
-        finding = Finding(
-            code=SYNTAX,
-            message=f"the file is {what}",
-            do="begin with one that works: plugwave init",
-            mark=document.mark(()) or Mark(1, 1),
-        )
-        raise refusal([finding], name, document.lines)
+    document = document_of(data, name, do="begin with one that works: plugwave init")
     document = _changed(document, changes or {}, name)
     kind = str(document.value.get("kind"))
     meant = did_you_mean(kind, [*_KINDS, "Rollout"]) or kind
@@ -79,6 +66,37 @@ def read_document(
     except ValidationError as error:
         found = findings_of(error, document, model)
     raise refusal(found, name, document.lines)
+
+
+def document_of(
+    data: bytes, name: str, *, do: str | None = None, shown: Callable[[str], str] = str
+) -> YamlDocument:
+    """Return what a file holds, which is a mapping of fields.
+
+    Args:
+        data: The file.
+        name: What it is called in messages.
+        do: The advice for a file that holds no such mapping.
+        shown: What a line looks like in messages; it may hold what must not be seen.
+
+    Raises:
+        ManifestError: If it is no UTF-8, no YAML, or no mapping.
+    """
+    text = decoded(data, name)
+    try:
+        document = parse_yaml(text)
+    except YamlRefusedError as error:
+        raise refusal(error.findings, name, [shown(line) for line in error.lines]) from None
+    if isinstance(document.value, dict):
+        return document
+    what = "empty" if document.value is None else "no mapping of fields"
+    finding = Finding(
+        code=SYNTAX,
+        message=f"the file is {what}",
+        do=do,
+        mark=document.mark(()) or Mark(1, 1),
+    )
+    raise refusal([finding], name, [shown(line) for line in document.lines])
 
 
 def decoded(data: bytes, name: str) -> str:

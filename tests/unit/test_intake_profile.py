@@ -70,6 +70,15 @@ def test_a_password_may_not_stand_in_the_file() -> None:
     assert secret not in told
 
 
+def test_a_file_that_is_a_bare_address_does_not_show_its_password() -> None:
+    """It holds no fields, and the line that is quoted has stars."""
+    secret = credential("pw")
+    told = refusal(f"redis://u:{secret}@queue")
+
+    assert "no mapping of fields" in told
+    assert secret not in told
+
+
 def test_a_file_that_is_no_yaml_does_not_show_the_password_either() -> None:
     """The line is shown with stars."""
     secret = credential("pw")
