@@ -1,6 +1,6 @@
 """The job request: how it is written, what is wrong with it, and when two are the same."""
 
-from jobs.requests.body import JobRequestBody, PluginBody
+from jobs.requests.body import Closed, JobRequestBody, PluginBody
 from jobs.requests.defaults import NO_DEFAULTS, Defaults
 from jobs.requests.explaining import RAW_KEY
 from jobs.requests.identity import canonical, fingerprint, natural_key
@@ -11,6 +11,7 @@ __all__ = [
     "NO_DEFAULTS",
     "PROBLEM_KEY",
     "RAW_KEY",
+    "Closed",
     "Defaults",
     "JobRequestBody",
     "PluginBody",

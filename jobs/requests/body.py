@@ -126,7 +126,9 @@ Seconds = Annotated[
 ]
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
+    """A body: closed, strict, and silent about what was typed in wrongly."""
+
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
@@ -136,7 +138,7 @@ class _Closed(BaseModel):
     )
 
 
-class PluginBody(_Closed):
+class PluginBody(Closed):
     """Which plug-in, and how it should be."""
 
     name: TemplateName
@@ -152,7 +154,7 @@ class PluginBody(_Closed):
     """What the inputs start from: current (the default), template or empty."""
 
 
-class JobRequestBody(_Closed):
+class JobRequestBody(Closed):
     """One job request: one pool and one plug-in change."""
 
     project_id: ProjectId

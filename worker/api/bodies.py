@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from jobs.durations import parse_duration
 from jobs.model import JobId
 from jobs.refusals import BodyValueError, QueryError
-from jobs.requests import JobRequestBody, Problem, did_you_mean, quoted, refusal
+from jobs.requests import Closed, JobRequestBody, Problem, did_you_mean, quoted, refusal
 from jobs.states import HELD_STATES, JobState
 from jobs.store.cursor import EventCursor
 from worker.telling.jobs import job_id
@@ -221,18 +221,6 @@ def _query_problem(
 
 
 NO_QUERY: Final = Query
-
-
-class Closed(BaseModel):
-    """A body: closed, strict, and silent about what was typed in wrongly."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class BatchBody(Closed):

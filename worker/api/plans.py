@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobs.clock import MICROSECONDS, iso
 from jobs.errors import NothingMatchedError
 from jobs.refusals import BodyValueError
-from jobs.requests import Problem
+from jobs.requests import Closed, Problem
 from jobs.rollout_states import LIVE_ROLLOUTS
 from jobs.rollouts.course import manifest_of
 from jobs.rollouts.plan import Plan, kept_plan, plan_body
 from jobs.rollouts.reading import read_manifest
 from jobs.store.rollouts import StoredPlan, Word
 from jobs.store.steering import SHORTEST_DIGEST
-from worker.api.bodies import Closed, body_of, unacceptable
+from worker.api.bodies import body_of, unacceptable
 from worker.api.calls import Asked, Reply
 from worker.api.changing import noted
 from worker.api.keys import REPLAYED

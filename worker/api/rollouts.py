@@ -7,11 +7,11 @@ from pydantic import Field
 
 from jobs.clock import iso
 from jobs.refusals import BodyValueError
-from jobs.requests import Problem
+from jobs.requests import Closed, Problem
 from jobs.rollouts.gates import insist_useful
 from jobs.rollouts.verdicts import verdict_of
 from jobs.store.rollouts import Order, OrderKind, RolloutRow, Word
-from worker.api.bodies import Closed, ListQuery, ReasonBody, WaitQuery, body_of, unacceptable
+from worker.api.bodies import ListQuery, ReasonBody, WaitQuery, body_of, unacceptable
 from worker.api.calls import Asked, Handler, Reply
 from worker.api.changing import noted
 from worker.api.rooms import Rooms
